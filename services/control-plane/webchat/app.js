@@ -1,0 +1,271 @@
+// The page: puts connection, conversation and drawing together.
+
+import { Composer } from "./composer.js";
+import { Connection, Interrupted, Refusal } from "./connection.js";
+import { Conversation } from "./conversation.js";
+import { newId } from "./device.js";
+import { Follow } from "./follow.js";
+import { Gate } from "./gate.js";
+import * as keep from "./keep.js";
+import { Log } from "./log.js";
+import { Status } from "./status.js";
+
+const PAGE_LINES = 60;
+const REFRESH_MS = 700;
+const QUIET_MS = 20_000;
+const GIVE_UP_MS = 15 * 60_000;
+const TRIES = 5;
+const SPARE_BYTES = 4096;
+
+const find = (selector) => document.querySelector(selector);
+const address = keep.fromAddress();
+const sessionName = address.session || "main";
+const keeps = { draft: sessionName, token: "", remember: keep.remembersToken() };
+let sessionKey = sessionName;
+let sessionId = "";
+let frame = 0;
+let refreshing = 0;
+let pumping = false;
+let readyToDraw = false;
+
+const conversation = new Conversation(() => {
+  keep.keepUnsent(sessionName, conversation.unsent());
+  drawSoon();
+});
+const log = new Log(find("#messages"), { retry, remove: (entry) => conversation.remove(entry) });
+const follow = new Follow(find("#log"), find("#column"), find("#pill"));
+const composer = new Composer(find("#composer"), { say, stop, draft: (text) => readyToDraw && keep.keepDraft(sessionName, text) });
+const status = new Status(document, { again: () => connection.tryNow() });
+const gate = new Gate(find("#gate"), { token: offer });
+const connection = new Connection({ state: stateChanged, hello: greeted, event: happened, gap: () => refreshSoon() });
+
+start();
+
+function start() {
+  const unsent = keep.loadUnsent(sessionName);
+  const draft = keep.loadDraft(sessionName);
+  readyToDraw = true;
+  if (unsent.length > 0) conversation.restore(unsent);
+  composer.text = draft;
+  find("#session").textContent = sessionName === "main" ? "" : sessionName;
+  find("#earlier").addEventListener("click", loadEarlier);
+  find("#again").addEventListener("click", () => {
+    find("#details").hidePopover?.();
+    connection.offerToken(connection.token);
+  });
+  find("#forget").addEventListener("click", forget);
+  for (const button of document.querySelectorAll("#empty button")) button.addEventListener("click", () => suggest(button.textContent));
+  addEventListener("hashchange", () => location.reload());
+  document.addEventListener("visibilitychange", () => document.hidden || title(false));
+  window.visualViewport?.addEventListener("resize", fit);
+  setInterval(watch, 5_000);
+  keeps.token = address.token || keep.loadToken();
+  connection.offerToken(keeps.token);
+  if (matchMedia("(hover: hover)").matches && keeps.token) composer.focus();
+}
+
+function offer(token, remember) {
+  keeps.remember = remember;
+  gate.trying();
+  connection.offerToken(token);
+}
+
+function forget() {
+  find("#details").hidePopover?.();
+  keep.forgetToken();
+  keeps.remember = false;
+  connection.offerToken("");
+}
+
+function stateChanged(state) {
+  status.show(state);
+  document.body.dataset.connection = state.name;
+  if (state.name === "token") gate.show(state, keeps.remember);
+  else if (gate.open && (state.name === "refused" || state.name === "waiting" || state.name === "pairing")) gate.hide();
+  if (state.name !== "online") {
+    for (const entry of conversation.entries.filter(({ state }) => state === "sending")) {
+      if (state.tooBig) conversation.mark(entry, "failed", "Too long for the gateway");
+      else conversation.mark(entry, "queued");
+    }
+  }
+  drawSoon();
+}
+
+async function greeted(hello) {
+  // A token is kept only once it has opened the gate.
+  keep.keepToken(connection.token, keeps.remember);
+  if (gate.open) {
+    gate.hide();
+    composer.focus();
+  }
+  const { mainSessionKey = "agent:main:main", defaultAgentId = "main", mainKey = "main" } = hello.snapshot?.sessionDefaults ?? {};
+  if (sessionName === "main" || sessionName === mainKey) sessionKey = mainSessionKey;
+  else sessionKey = sessionName.startsWith("agent:") ? sessionName : `agent:${defaultAgentId}:${sessionName}`;
+  status.explain([["Gateway", hello.server?.version], ["Session", sessionKey], ["Role", `${hello.auth?.role ?? "operator"} (${(hello.auth?.scopes ?? []).map((scope) => scope.replace("operator.", "")).join(", ")})`], ["Connection", hello.server?.connId?.slice(0, 8)]]);
+  await pump();
+  await load();
+}
+
+function happened(name, payload) {
+  if (name !== "chat" || (payload.sessionKey !== sessionKey && payload.sessionKey !== sessionName)) return;
+  const known = conversation.entries.length;
+  const { foreign, ended } = conversation.hear(payload, Date.now());
+  if (conversation.entries.length > known || ended) follow.arrive();
+  if (foreign || ended) refreshSoon();
+  if (ended && payload.state !== "aborted") announce(payload.runId);
+}
+
+function say(text) {
+  conversation.say(newId(), text, Date.now());
+  follow.jump(false);
+  pump();
+}
+
+function retry(entry) {
+  entry.tries = 0;
+  conversation.mark(entry, "queued");
+  pump();
+}
+
+// Sends what is queued, one after the other, so that the order in which things were said is kept.
+async function pump() {
+  if (pumping) return;
+  pumping = true;
+  try {
+    for (let entry = conversation.nextQueued(); entry && connection.state.name === "online"; entry = conversation.nextQueued()) await deliver(entry);
+  } finally {
+    pumping = false;
+  }
+}
+
+async function deliver(entry) {
+  const params = { sessionKey, message: entry.text, idempotencyKey: entry.key };
+  if (new TextEncoder().encode(JSON.stringify(params)).length > connection.maxBytes - SPARE_BYTES) {
+    conversation.mark(entry, "failed", "Too long for the gateway");
+    return;
+  }
+  conversation.mark(entry, "sending");
+  try {
+    const { runId = entry.key, status: answer } = await connection.request("chat.send", params);
+    conversation.mark(entry, "sent");
+    if (answer === "started" || answer === "in_flight" || answer === "accepted") conversation.begin(runId, Date.now());
+    else refreshSoon();
+  } catch (error) {
+    entry.tries = (entry.tries ?? 0) + 1;
+    if (error instanceof Interrupted) conversation.mark(entry, "queued");
+    else if (error instanceof Refusal && error.retryable && entry.tries < TRIES) {
+      conversation.mark(entry, "sending");
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs || 1000 * entry.tries));
+      if (entry.state === "sending") conversation.mark(entry, "queued");
+    } else conversation.mark(entry, "failed", `Not sent: ${sentence(error.message)}`);
+  }
+}
+
+async function stop() {
+  try {
+    const { aborted } = await connection.request("chat.abort", { sessionKey });
+    if (aborted === false) conversation.endAll("aborted");
+    refreshSoon();
+  } catch {
+    // The button comes back with the next drawing.
+  }
+  setTimeout(drawSoon, 3_000);
+}
+
+async function load() {
+  try {
+    conversation.merge(await history(), Date.now());
+    if (!find("#earlier-error").hidden) find("#earlier-error").hidden = true;
+  } catch (error) {
+    if (error instanceof Interrupted) return;
+    find("#earlier-error").textContent = `The history could not be loaded: ${sentence(error.message)}`;
+    find("#earlier-error").hidden = false;
+  }
+}
+
+async function history() {
+  const params = { sessionKey, limit: PAGE_LINES };
+  if (conversation.loaded) return connection.request("chat.history", params);
+  try {
+    const page = await connection.request("chat.startup", params);
+    sessionId = page.sessionId ?? sessionId;
+    return page;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return connection.request("chat.history", params);
+  }
+}
+
+async function loadEarlier() {
+  const button = find("#earlier");
+  if (button.disabled) return;
+  button.disabled = true;
+  try {
+    const page = await connection.request("chat.history", { sessionKey, limit: PAGE_LINES, offset: conversation.earlier.offset });
+    follow.hold(() => {
+      conversation.prepend(page);
+      draw();
+    });
+  } catch {
+    find("#earlier-error").textContent = "Earlier messages could not be loaded. Try again.";
+    find("#earlier-error").hidden = false;
+  }
+  button.disabled = false;
+}
+
+function refreshSoon() {
+  clearTimeout(refreshing);
+  refreshing = setTimeout(() => connection.state.name === "online" && load(), REFRESH_MS);
+}
+
+// A lost last word of a run is found in the history; a run of which nothing is ever heard again is given up.
+function watch() {
+  const silence = conversation.silence(Date.now());
+  if (silence > GIVE_UP_MS) conversation.endAll("aborted");
+  else if (silence > QUIET_MS && connection.state.name === "online") load();
+}
+
+function drawSoon() {
+  if (readyToDraw && !frame) frame = requestAnimationFrame(draw);
+}
+
+function draw() {
+  cancelAnimationFrame(frame);
+  frame = 0;
+  log.draw(conversation.entries, { online: connection.state.name === "online", now: Date.now() });
+  composer.answering(conversation.active().length > 0 && connection.state.name === "online");
+  find("#empty").hidden = !conversation.loaded || conversation.entries.length > 0;
+  find("#loading").hidden = conversation.loaded || connection.state.name === "token";
+  find("#earlier").hidden = !conversation.earlier.more;
+}
+
+// An answer is read aloud once, whole, not word by word as it grows.
+function announce(runId) {
+  requestAnimationFrame(() => {
+    const entry = conversation.entries.findLast((other) => other.runId === runId && other.role !== "user");
+    if (entry) find("#spoken").textContent = `OpenClaw: ${log.spoken(entry)}`.slice(0, 4000);
+  });
+  if (document.hidden) title(true);
+}
+
+function title(news) {
+  document.title = news ? "● OpenClaw" : "OpenClaw";
+}
+
+function suggest(text) {
+  composer.text = text.trim();
+  composer.focus();
+}
+
+function sentence(text) {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
+// Where the keyboard lies over the page instead of shrinking it, the page shrinks itself.
+function fit() {
+  const { height, scale } = window.visualViewport;
+  if (scale > 1.01) return;
+  const covered = window.innerHeight - height > 80;
+  document.documentElement.style.setProperty("--page-height", covered ? `${height}px` : "");
+  if (covered) window.scrollTo(0, 0);
+}

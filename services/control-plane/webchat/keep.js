@@ -1,0 +1,77 @@
+// What outlives a reload: the token, the draft, the unsent messages. Nothing is ever read from the query string.
+
+const TOKEN = "openclaw.token";
+const tab = () => sessionStorage;
+const device = () => localStorage;
+
+/** Token and session named in the address fragment; the token is taken out of the address bar at once. */
+export function fromAddress() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const token = fragment.get("token")?.trim() ?? "";
+  const session = fragment.get("session")?.trim().slice(0, 256) ?? "";
+  if (fragment.has("token")) {
+    const rest = session ? `#session=${encodeURIComponent(session)}` : "";
+    history.replaceState(null, "", location.pathname + location.search + rest);
+  }
+  return { token, session };
+}
+
+/** The token that worked last, or "". */
+export function loadToken() {
+  return read(tab, TOKEN) || read(device, TOKEN) || "";
+}
+
+/** Keeps a token that worked: for this tab, or on this device if the person asked for that. */
+export function keepToken(token, remember) {
+  write(tab, TOKEN, token);
+  if (remember) write(device, TOKEN, token);
+}
+
+export function remembersToken() {
+  return Boolean(read(device, TOKEN));
+}
+
+export function forgetToken() {
+  write(tab, TOKEN, "");
+  write(device, TOKEN, "");
+}
+
+export function loadDraft(session) {
+  return read(tab, `openclaw.draft.${session}`);
+}
+
+export function keepDraft(session, text) {
+  write(tab, `openclaw.draft.${session}`, text);
+}
+
+/** Unsent messages of a session, oldest first: [{ key, text, at, state }]. */
+export function loadUnsent(session) {
+  try {
+    const saved = JSON.parse(read(tab, `openclaw.unsent.${session}`) || "[]");
+    return saved.filter(({ key, text, at }) => typeof key === "string" && typeof text === "string" && Number.isFinite(at));
+  } catch {
+    return [];
+  }
+}
+
+export function keepUnsent(session, unsent) {
+  write(tab, `openclaw.unsent.${session}`, unsent.length > 0 ? JSON.stringify(unsent) : "");
+}
+
+// Storage may be switched off or full, even to name it; then the page works on and merely forgets.
+function read(storage, name) {
+  try {
+    return storage().getItem(name) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function write(storage, name, value) {
+  try {
+    if (value) storage().setItem(name, value);
+    else storage().removeItem(name);
+  } catch {
+    // Said above.
+  }
+}

@@ -1,0 +1,92 @@
+//! The ledger's SQLite file: how it is opened and brought up to date.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use read::Reader;
+pub use write::{Position, Writer};
+
+use crate::Error;
+
+mod read;
+mod write;
+
+/// What brings a file from version n to n + 1; each sets `user_version` itself.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
+
+/// How long a lock of another program is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many questions are answered at once; more wait.
+const READERS: u32 = 4;
+
+/// Opens the file at `path`, made now if there is none, for one writer and some readers.
+///
+/// # Errors
+/// [`Error::Unusable`] with what to do, if the file or its folder cannot be used.
+pub async fn open(path: &Path) -> Result<(Writer, Reader), Error> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(Error::Unusable(format!(
+            "the ledger's folder `{folder}` does not exist: create it, or point the setting ledger.path elsewhere"
+        )));
+    }
+    // A synced stream can tell again whatever a power cut takes from a write-ahead log that is not synced.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(PATIENCE);
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| Error::opening(path, error))?;
+    migrate(path, &mut connection).await?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_lazy_with(options.read_only(true));
+    Ok((Writer::new(connection), Reader::new(pool)))
+}
+
+/// Brings the schema up to date; a process that is killed meanwhile leaves the old or the new one, nothing between.
+async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), Error> {
+    let opening = |error| Error::opening(path, error);
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(opening)?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(opening)?;
+    let Some(missing) = usize::try_from(version)
+        .ok()
+        .and_then(|version| MIGRATIONS.get(version..))
+    else {
+        return Err(Error::Unusable(format!(
+            "the ledger's file `{}` has the schema {version}, and this program knows {}: install the newer version \
+             again, or point the setting ledger.path elsewhere",
+            path.display(),
+            MIGRATIONS.len()
+        )));
+    };
+    for migration in missing {
+        sqlx::raw_sql(migration)
+            .execute(&mut *transaction)
+            .await
+            .map_err(opening)?;
+    }
+    transaction.commit().await.map_err(opening)
+}
+
+#[cfg(test)]
+mod tests;

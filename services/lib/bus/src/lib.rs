@@ -1,0 +1,29 @@
+//! Typed messages over JetStream: stored before anything is acknowledged, in order within a lane.
+//!
+//! The only crate that names async-nats.
+
+mod claim;
+mod connect;
+mod consume;
+mod dead;
+mod error;
+mod follow;
+mod lanes;
+mod live;
+mod members;
+mod ownership;
+mod publish;
+mod pull;
+mod settings;
+mod store;
+mod streams;
+pub mod trace;
+
+pub use connect::Bus;
+pub use consume::{Delivery, Outcome, Source, consume};
+pub use error::Error;
+pub use follow::{Record, StreamState};
+pub use ownership::{Fence, owned};
+pub use publish::Stored;
+pub use settings::Settings;
+pub use store::{Bucket, Store};

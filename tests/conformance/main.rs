@@ -1,0 +1,1 @@
+//! Every adapter on a fake of its platform, and WebSocket clients by bytes on the wire.

@@ -1,0 +1,1 @@
+//! The real binary, a fake platform, a fake model: what a person sees.

@@ -1,0 +1,1 @@
+//! Whatever is killed, stopped or cut: nothing lost, nothing out of order.

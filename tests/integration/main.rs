@@ -1,0 +1,1 @@
+//! Promises of the libraries and services, kept against real servers.

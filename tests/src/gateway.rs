@@ -1,0 +1,215 @@
+//! The real `openclaw` program as a child process: all services in one, or one service.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+use crate::{eventually::eventually, process::Process, servers::free_port};
+
+/// `openclaw gateway`: every service in one process, on the servers that the environment names.
+pub struct Gateway {
+    process: Process,
+    port: u16,
+    folder: TempDir,
+}
+
+/// `openclaw run <service>`: one service in a process of its own.
+pub struct Service {
+    process: Process,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts one with `env` over an otherwise empty configuration, and `args` after `openclaw gateway`.
+    ///
+    /// It listens on a port of its own and works in a temporary folder. Returns before it is ready: see
+    /// [`Gateway::ready`].
+    ///
+    /// # Panics
+    /// When the program cannot be built or started.
+    pub fn start(env: &[(&str, &str)], args: &[&str]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("gateway-")
+            .tempdir()
+            .expect("temporary folder");
+        let port = free_port();
+        let mut command = openclaw(folder.path(), env);
+        command
+            .arg("gateway")
+            .args(args)
+            .env("OPENCLAW_GATEWAY_PORT", port.to_string());
+        let process = Process::start("openclaw gateway", command, &folder.path().join("log"));
+        Self {
+            process,
+            port,
+            folder,
+        }
+    }
+
+    /// Waits until every service serves.
+    ///
+    /// # Panics
+    /// When it ends before, or never gets there.
+    pub async fn ready(&self) {
+        let url = format!("{}/ready", self.http());
+        eventually("the gateway to be ready", || async {
+            self.process.assert_runs();
+            reqwest::get(&url)
+                .await
+                .ok()
+                .filter(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// Where pages and health checks are, as `http://127.0.0.1:port`.
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where WebSocket clients connect, as `ws://127.0.0.1:port`.
+    pub fn ws(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder it works in and keeps its data in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process itself: kill, stop, cont, terminate, log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Crashes it (SIGKILL).
+    pub fn kill9(&self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end (SIGTERM) and returns how it did.
+    pub fn terminate(&self) -> ExitStatus {
+        self.process.terminate()
+    }
+}
+
+impl Service {
+    /// Starts the service `name` with `env` over an otherwise empty configuration.
+    ///
+    /// # Panics
+    /// When the program cannot be built or started.
+    pub fn start(name: &str, env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("service-")
+            .tempdir()
+            .expect("temporary folder");
+        let mut command = openclaw(folder.path(), env);
+        command.args(["run", name]);
+        let process = Process::start(
+            &format!("openclaw run {name}"),
+            command,
+            &folder.path().join("log"),
+        );
+        Self { process, folder }
+    }
+
+    /// The folder it works in and keeps its data in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process itself: kill, stop, cont, terminate, log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Crashes it (SIGKILL).
+    pub fn kill9(&self) {
+        self.process.kill();
+    }
+}
+
+/// The root of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package lies in a folder of the root")
+}
+
+/// The program, with `env` and nothing else that could change what it does.
+fn openclaw(folder: &Path, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program());
+    for (name, _) in env::vars_os() {
+        let kept = [
+            "PATH",
+            "HOME",
+            "TMPDIR",
+            "OPENCLAW_NATS_SERVER",
+            "OPENCLAW_REDIS_SERVER",
+        ];
+        if !kept.iter().any(|kept| name == *kept) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(folder)
+        .env("OPENCLAW_DATA_DIR", folder)
+        .envs(env.iter().copied());
+    command
+}
+
+/// The program of the same build as this test, built now if it is missing or older than its sources.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = env::current_exe().expect("a running program has a path");
+        let folder = test
+            .ancestors()
+            .nth(2)
+            .expect("tests lie in target/<profile>/deps");
+        let program = folder.join("openclaw");
+        if !fresh(&program) {
+            let profile = match folder.file_name().and_then(|name| name.to_str()) {
+                Some("debug") | None => "dev",
+                Some(profile) => profile,
+            };
+            let mut build = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+            build.args([
+                "build",
+                "--package",
+                "openclaw",
+                "--profile",
+                profile,
+                "--target-dir",
+            ]);
+            build
+                .arg(folder.parent().expect("target/<profile> has a parent"))
+                .current_dir(root());
+            assert!(
+                build.status().expect("cargo runs").success(),
+                "openclaw does not build"
+            );
+        }
+        program
+    })
+}
+
+/// Whether `program` is there and no source that cargo made it from is newer.
+fn fresh(program: &Path) -> bool {
+    let made = |file: &Path| fs::metadata(file).and_then(|data| data.modified()).ok();
+    let (Some(built), Ok(sources)) = (
+        made(program),
+        fs::read_to_string(program.with_extension("d")),
+    ) else {
+        return false;
+    };
+    let sources = sources.split_once(": ").map_or("", |(_, sources)| sources);
+    sources
+        .split_whitespace()
+        .all(|source| made(Path::new(source)).is_some_and(|changed| changed <= built))
+}

@@ -1,0 +1,9 @@
+//! The harness: real servers, fake platforms, a fake model, and waiting for states.
+
+pub mod eventually;
+pub mod gateway;
+pub mod model;
+pub mod platforms;
+pub mod process;
+pub mod proxy;
+pub mod servers;
