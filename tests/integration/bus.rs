@@ -208,15 +208,20 @@ async fn a_scheduled_message_comes_when_due_and_a_cancelled_one_never() {
     let bus = connect(&nats).await;
     let (handled, stop) = (Handled::default(), CancellationToken::new());
     let working = worker(&bus, &handled, &stop);
+    let moving = tokio::spawn({
+        let (bus, stop) = (bus.clone(), stop.clone());
+        async move { bus::move_due(&bus, &stop).await }
+    });
     let due = chassis::clock::now_ms() + 1500;
     bus.publish_at("turn.0.n.main.x", "kept", &turn("kept", 1), due).await.unwrap();
     bus.publish_at("turn.0.n.main.x", "dropped", &turn("dropped", 1), due).await.unwrap();
-    assert!(bus.cancel("turn.0.n.main.x", "dropped").await.unwrap());
-    assert!(!bus.cancel("turn.0.n.main.x", "dropped").await.unwrap());
+    assert!(bus.cancel("dropped").await.unwrap());
+    assert!(!bus.cancel("dropped").await.unwrap());
     eventually("the kept one came", || async { (!handled.lock().unwrap().is_empty()).then_some(()) }).await;
     assert!(chassis::clock::now_ms() >= due, "never early");
     assert_eq!(*handled.lock().unwrap(), [("loopback:dm:kept".to_owned(), 1)]);
     stop.cancel();
+    moving.await.unwrap().unwrap();
     working.await.unwrap();
 }
 

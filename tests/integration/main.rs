@@ -1,1 +1,4 @@
 //! Promises of the libraries and services, kept against real servers.
+
+mod agent;
+mod ledger;

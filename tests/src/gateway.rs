@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::{eventually::eventually, process::Process, servers::free_port};
 
+/// What the log says right before the address of the health server.
+const HEALTH: &str = "health is answered at ";
+
 /// `openclaw gateway`: every service in one process, on the servers that the environment names.
 pub struct Gateway {
     process: Process,
@@ -56,18 +59,18 @@ impl Gateway {
     /// # Panics
     /// When it ends before, or never gets there.
     pub async fn ready(&self) {
-        let url = format!("{}/ready", self.http());
-        eventually("the gateway to be ready", || async {
-            self.process.assert_runs();
-            reqwest::get(&url)
-                .await
-                .ok()
-                .filter(|answer| answer.status().is_success())
-        })
-        .await;
+        ready(&self.process).await;
     }
 
-    /// Where pages and health checks are, as `http://127.0.0.1:port`.
+    /// Where `/live`, `/ready` and `/metrics` are, as `http://127.0.0.1:port`.
+    ///
+    /// # Panics
+    /// When it never says.
+    pub async fn health(&self) -> String {
+        health(&self.process).await
+    }
+
+    /// Where its pages are, as `http://127.0.0.1:port`.
     pub fn http(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -118,6 +121,22 @@ impl Service {
         Self { process, folder }
     }
 
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// When it ends before, or never gets there.
+    pub async fn ready(&self) {
+        ready(&self.process).await;
+    }
+
+    /// Where `/live`, `/ready` and `/metrics` are, as `http://127.0.0.1:port`.
+    ///
+    /// # Panics
+    /// When it never says.
+    pub async fn health(&self) -> String {
+        health(&self.process).await
+    }
+
     /// The folder it works in and keeps its data in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -132,6 +151,28 @@ impl Service {
     pub fn kill9(&self) {
         self.process.kill();
     }
+}
+
+async fn ready(process: &Process) {
+    let url = format!("{}/ready", health(process).await);
+    eventually("every service to be ready", || async {
+        process.assert_runs();
+        reqwest::get(&url)
+            .await
+            .ok()
+            .filter(|answer| answer.status().is_success())
+    })
+    .await;
+}
+
+async fn health(process: &Process) -> String {
+    eventually("the address of the health server in the log", || async {
+        process.assert_runs();
+        let log = process.log();
+        let (_, said) = log.rsplit_once(HEALTH)?;
+        Some(said.split_once("/ready")?.0.to_owned())
+    })
+    .await
 }
 
 /// The root of the project.

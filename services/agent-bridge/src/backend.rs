@@ -115,12 +115,19 @@ impl Backend {
     pub(crate) async fn ask(&self, question: &Question) -> Result<Reply, Failure> {
         match self {
             Self::Offline => {
-                let said = question.messages.last().map_or("", |message| &message.content);
-                Ok(Reply::Offline(Some(offline::answer(said, chassis::clock::now_ms()))))
+                let said = question
+                    .messages
+                    .last()
+                    .map_or("", |message| &message.content);
+                Ok(Reply::Offline(Some(offline::answer(
+                    said,
+                    chassis::clock::now_ms(),
+                ))))
             }
-            Self::OpenAi(model) => {
-                model.ask(question).await.map(|stream| Reply::OpenAi(Box::new(stream)))
-            }
+            Self::OpenAi(model) => model
+                .ask(question)
+                .await
+                .map(|stream| Reply::OpenAi(Box::new(stream))),
         }
     }
 }

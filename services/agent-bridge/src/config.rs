@@ -44,13 +44,11 @@ pub struct Config {
     pub retries: usize,
     /// Milliseconds before the first of them; doubles each time. A wait that the model asks for wins.
     pub retry_pause_ms: u64,
-    /// Seconds that running answers get when the service is told to stop; what is left begins anew at the next owner.
-    pub stop_grace_s: u64,
     /// US dollars for a million tokens sent to the model.
     pub usd_per_million_input_tokens: f64,
     /// US dollars for a million tokens that it answers with.
     pub usd_per_million_output_tokens: f64,
-    /// Turns worked on at once; each session still has one at a time.
+    /// Turns worked on at once in each partition of the bus; a session still has one at a time.
     pub concurrency: usize,
 }
 
@@ -99,7 +97,6 @@ impl Default for Config {
             idle_timeout_s: 60,
             retries: 2,
             retry_pause_ms: 500,
-            stop_grace_s: 10,
             usd_per_million_input_tokens: 0.0,
             usd_per_million_output_tokens: 0.0,
             concurrency: 64,
@@ -142,9 +139,18 @@ mod tests {
     #[test]
     fn a_key_or_an_address_chooses_the_model() {
         let offline = Config::default();
-        let keyed = Config { api_key: "k".into(), ..Config::default() };
-        let local = Config { url: "http://127.0.0.1:1/v1".into(), ..Config::default() };
-        let forced = Config { backend: Choice::Offline, ..keyed.clone() };
+        let keyed = Config {
+            api_key: "k".into(),
+            ..Config::default()
+        };
+        let local = Config {
+            url: "http://127.0.0.1:1/v1".into(),
+            ..Config::default()
+        };
+        let forced = Config {
+            backend: Choice::Offline,
+            ..keyed.clone()
+        };
         let answers = [offline, keyed, local, forced].map(|config| config.is_offline());
         assert_eq!(answers, [true, false, false, true]);
     }
@@ -162,7 +168,10 @@ mod tests {
 
     #[test]
     fn the_key_does_not_print() {
-        let config = Config { api_key: "canary".into(), ..Config::default() };
+        let config = Config {
+            api_key: "canary".into(),
+            ..Config::default()
+        };
         assert!(!format!("{config:?}").contains("canary"));
     }
 }

@@ -49,7 +49,12 @@ pub(crate) enum Problem {
 impl Failure {
     /// A failure without HTTP status.
     pub(crate) fn new(problem: Problem, detail: impl Into<String>) -> Self {
-        Self { problem, http_status: 0, detail: detail.into(), wait: None }
+        Self {
+            problem,
+            http_status: 0,
+            detail: detail.into(),
+            wait: None,
+        }
     }
 
     /// A broken connection. The library's error may name the address, so only its kind is kept.
@@ -66,7 +71,10 @@ impl Failure {
 
     /// Whether the same request may succeed when it is made again.
     pub(crate) fn may_heal(&self) -> bool {
-        matches!(self.problem, Problem::RateLimited | Problem::Unavailable | Problem::Hung)
+        matches!(
+            self.problem,
+            Problem::RateLimited | Problem::Unavailable | Problem::Hung
+        )
     }
 
     /// Its kind, as in the event.
@@ -143,13 +151,18 @@ mod tests {
     fn only_what_passes_is_tried_again() {
         let heals = |problem| Failure::new(problem, "").may_heal();
         assert!(heals(Problem::RateLimited) && heals(Problem::Unavailable) && heals(Problem::Hung));
-        assert!(!heals(Problem::Unauthorized) && !heals(Problem::NotFound) && !heals(Problem::Rejected));
+        assert!(
+            !heals(Problem::Unauthorized) && !heals(Problem::NotFound) && !heals(Problem::Rejected)
+        );
         assert!(!heals(Problem::Garbage) && !heals(Problem::Deadline));
     }
 
     #[test]
     fn a_person_is_told_no_internals() {
-        let failure = Failure { http_status: 503, ..Failure::new(Problem::Unavailable, "tcp reset") };
+        let failure = Failure {
+            http_status: 503,
+            ..Failure::new(Problem::Unavailable, "tcp reset")
+        };
         assert!(!failure.message().contains("503") && !failure.message().contains("tcp"));
         assert!(failure.message().contains("kept"));
     }
@@ -157,6 +170,15 @@ mod tests {
     #[test]
     fn a_wait_is_spoken_as_people_do() {
         let told = [1, 20, 91, 5400, 7200].map(|seconds| spoken(Duration::from_secs(seconds)));
-        assert_eq!(told, ["1 second", "20 seconds", "2 minutes", "90 minutes", "2 hours"]);
+        assert_eq!(
+            told,
+            [
+                "1 second",
+                "20 seconds",
+                "2 minutes",
+                "90 minutes",
+                "2 hours"
+            ]
+        );
     }
 }

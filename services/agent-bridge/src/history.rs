@@ -67,7 +67,8 @@ struct Key {
 
 struct Session {
     used: u64,
-    read_at: Instant,
+    // When the ledger told them; never, where it did not answer.
+    read_at: Option<Instant>,
     lines: Vec<Kept>,
 }
 
@@ -96,14 +97,25 @@ impl Histories {
                 since_ms: turn.session_started_at_ms,
                 before: 0,
             };
-            match bus.ask::<_, HistoryReply>(subject::HISTORY, &request, PATIENCE).await {
+            match bus
+                .ask::<_, HistoryReply>(subject::HISTORY, &request, PATIENCE)
+                .await
+            {
                 Ok(reply) => {
                     lines = merge(prompt::before(&turn.id, reply.lines), lines);
-                    self.remembered().keep(key, lines.clone(), Instant::now());
+                    self.remembered()
+                        .keep(key, lines.clone(), Some(Instant::now()));
                 }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    warn!(error, turn.id, lines = lines.len(), "the ledger gives no history; going on without");
+                    warn!(
+                        error,
+                        turn.id,
+                        lines = lines.len(),
+                        "the ledger gives no history; going on without"
+                    );
+                    // What is said from now on is known nevertheless.
+                    self.remembered().begin(key);
                 }
             }
         }
@@ -113,17 +125,27 @@ impl Histories {
 
     /// Adds what was said in `turn`, and what was answered if anything was.
     pub(crate) fn add(&self, turn: &Turn, epoch: u64, answer: &str, at_ms: i64) {
-        let line = |message| Kept { turn_id: turn.id.clone(), at_ms, message };
+        let line = |message| Kept {
+            turn_id: turn.id.clone(),
+            at_ms,
+            message,
+        };
         let mut lines = vec![line(prompt::said(turn))];
         if !answer.is_empty() {
-            lines.push(line(Message { role: Role::Assistant, content: answer.into() }));
+            lines.push(line(Message {
+                role: Role::Assistant,
+                content: answer.into(),
+            }));
         }
         let max_lines = (self.max_lines as usize).saturating_mul(2);
-        self.remembered().add(&Key::of(turn, epoch), lines, max_lines);
+        self.remembered()
+            .add(&Key::of(turn, epoch), lines, max_lines);
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,7 +153,8 @@ impl Histories {
 fn merge(ledger: Vec<Kept>, ours: Vec<Kept>) -> Vec<Kept> {
     let newest_ms = ledger.last().map_or(i64::MIN, |line| line.at_ms);
     let known = |line: &Kept| {
-        let same = |other: &Kept| other.turn_id == line.turn_id && other.message.role == line.message.role;
+        let same =
+            |other: &Kept| other.turn_id == line.turn_id && other.message.role == line.message.role;
         line.at_ms < newest_ms || ledger.iter().any(same)
     };
     let missing: Vec<Kept> = ours.into_iter().filter(|line| !known(line)).collect();
@@ -148,15 +171,34 @@ impl Remembered {
         self.order.remove(&session.used);
         session.used = self.clock;
         self.order.insert(self.clock, key.clone());
-        (now.duration_since(session.read_at) < FRESH_FOR, session.lines.clone())
+        (
+            session
+                .read_at
+                .is_some_and(|read_at| now.duration_since(read_at) < FRESH_FOR),
+            session.lines.clone(),
+        )
     }
 
-    fn keep(&mut self, key: Key, lines: Vec<Kept>, now: Instant) {
+    /// Remembers a session of which nothing is known yet; it is asked for again at its next turn.
+    fn begin(&mut self, key: Key) {
+        if !self.sessions.contains_key(&key) {
+            self.keep(key, Vec::new(), None);
+        }
+    }
+
+    fn keep(&mut self, key: Key, lines: Vec<Kept>, read_at: Option<Instant>) {
         self.forget(&key);
         self.clock += 1;
         self.bytes += bytes(&lines);
         self.order.insert(self.clock, key.clone());
-        self.sessions.insert(key, Session { used: self.clock, read_at: now, lines });
+        self.sessions.insert(
+            key,
+            Session {
+                used: self.clock,
+                read_at,
+                lines,
+            },
+        );
         self.shrink();
     }
 
@@ -174,7 +216,9 @@ impl Remembered {
 
     fn shrink(&mut self) {
         while self.sessions.len() > MAX_SESSIONS || self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
+            let Some((_, oldest)) = self.order.pop_first() else {
+                break;
+            };
             self.forget(&oldest);
         }
     }
@@ -188,7 +232,10 @@ impl Remembered {
 }
 
 fn bytes(lines: &[Kept]) -> usize {
-    lines.iter().map(|line| line.message.content.len() + line.turn_id.len()).sum()
+    lines
+        .iter()
+        .map(|line| line.message.content.len() + line.turn_id.len())
+        .sum()
 }
 
 impl Key {
@@ -207,23 +254,37 @@ mod tests {
     use super::*;
 
     fn kept(turn_id: &str, at_ms: i64, content: &str) -> Kept {
-        let message = Message { role: Role::User, content: content.into() };
-        Kept { turn_id: turn_id.into(), at_ms, message }
+        let message = Message {
+            role: Role::User,
+            content: content.into(),
+        };
+        Kept {
+            turn_id: turn_id.into(),
+            at_ms,
+            message,
+        }
     }
 
     fn key(session: &str, epoch: u64) -> Key {
-        let turn = Turn { session_id: session.into(), ..Turn::default() };
+        let turn = Turn {
+            session_id: session.into(),
+            ..Turn::default()
+        };
         Key::of(&turn, epoch)
     }
 
     #[test]
     fn a_session_is_remembered_for_one_owner_and_for_a_while() {
         let (mut remembered, now) = (Remembered::default(), Instant::now());
-        remembered.keep(key("a", 1), vec![kept("1", 1, "one")], now);
+        remembered.keep(key("a", 1), vec![kept("1", 1, "one")], Some(now));
         remembered.add(&key("a", 1), vec![kept("2", 2, "two")], 10);
         let (fresh, lines) = remembered.lines(&key("a", 1), now);
         assert!(fresh && lines.len() == 2);
-        assert_eq!(remembered.lines(&key("a", 2), now), (false, vec![]), "after a takeover");
+        assert_eq!(
+            remembered.lines(&key("a", 2), now),
+            (false, vec![]),
+            "after a takeover"
+        );
         let (fresh, lines) = remembered.lines(&key("a", 1), now + FRESH_FOR);
         assert!(!fresh && lines.len() == 2);
     }
@@ -232,30 +293,57 @@ mod tests {
     fn what_is_not_remembered_is_not_begun_in_the_middle() {
         let mut remembered = Remembered::default();
         remembered.add(&key("a", 1), vec![kept("2", 2, "two")], 10);
-        assert_eq!(remembered.lines(&key("a", 1), Instant::now()), (false, vec![]));
+        assert_eq!(
+            remembered.lines(&key("a", 1), Instant::now()),
+            (false, vec![])
+        );
+    }
+
+    #[test]
+    fn while_the_ledger_is_away_a_session_is_remembered_and_asked_for_again() {
+        let (mut remembered, now) = (Remembered::default(), Instant::now());
+        remembered.begin(key("a", 1));
+        remembered.add(&key("a", 1), vec![kept("1", 1, "one")], 10);
+        remembered.begin(key("a", 1));
+        let (fresh, lines) = remembered.lines(&key("a", 1), now);
+        assert!(!fresh && lines.len() == 1);
     }
 
     #[test]
     fn the_least_recently_used_is_forgotten_first_and_nothing_is_counted_twice() {
         let (mut remembered, now) = (Remembered::default(), Instant::now());
         for n in 0..MAX_SESSIONS {
-            remembered.keep(key(&n.to_string(), 1), vec![kept("1", 1, "xx")], now);
+            remembered.keep(key(&n.to_string(), 1), vec![kept("1", 1, "xx")], Some(now));
         }
         remembered.lines(&key("0", 1), now);
-        remembered.keep(key("new", 1), vec![kept("1", 1, "xx")], now);
-        remembered.keep(key("new", 1), vec![kept("1", 1, "xx")], now);
+        remembered.keep(key("new", 1), vec![kept("1", 1, "xx")], Some(now));
+        remembered.keep(key("new", 1), vec![kept("1", 1, "xx")], Some(now));
         assert!(remembered.lines(&key("0", 1), now).0 && !remembered.lines(&key("1", 1), now).0);
-        assert_eq!((remembered.sessions.len(), remembered.order.len()), (MAX_SESSIONS, MAX_SESSIONS));
+        assert_eq!(
+            (remembered.sessions.len(), remembered.order.len()),
+            (MAX_SESSIONS, MAX_SESSIONS)
+        );
         assert_eq!(remembered.bytes, MAX_SESSIONS * 3);
-        remembered.keep(key("big", 1), vec![kept("1", 1, &"x".repeat(MAX_BYTES))], now);
+        remembered.keep(
+            key("big", 1),
+            vec![kept("1", 1, &"x".repeat(MAX_BYTES))],
+            Some(now),
+        );
         assert_eq!((remembered.sessions.len(), remembered.bytes), (0, 0));
     }
 
     #[test]
     fn what_the_ledger_has_not_written_yet_comes_after_what_it_has() {
         let ledger = vec![kept("1", 10, "one"), kept("2", 20, "two")];
-        let ours = vec![kept("0", 5, "zero"), kept("2", 21, "two"), kept("3", 30, "three")];
-        let turns: Vec<String> = merge(ledger, ours).into_iter().map(|line| line.turn_id).collect();
+        let ours = vec![
+            kept("0", 5, "zero"),
+            kept("2", 21, "two"),
+            kept("3", 30, "three"),
+        ];
+        let turns: Vec<String> = merge(ledger, ours)
+            .into_iter()
+            .map(|line| line.turn_id)
+            .collect();
         assert_eq!(turns, ["1", "2", "3"]);
     }
 }

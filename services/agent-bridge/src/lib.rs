@@ -1,1 +1,64 @@
-//! Being written.
+//! The agent bridge: takes turns, asks the agent, tells its answer live and publishes it.
+
+use anyhow::Context as _;
+use bus::Source;
+use chassis::Context;
+use futures_util::StreamExt;
+use proto::{subject, v1::Turn};
+use tracing::{info, warn};
+
+pub use config::{Api, Choice, Config};
+
+mod asking;
+mod backend;
+mod config;
+mod ending;
+mod failure;
+mod history;
+mod live;
+mod meter;
+mod prompt;
+mod runs;
+mod turn;
+
+/// Answers turns until told to stop.
+///
+/// # Errors
+/// When the settings of the model cannot be used, or the bus gives up.
+pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
+    let in_hand = config.concurrency.max(1);
+    let bridge = turn::Bridge::new(ctx.bus.clone(), config)?;
+    match bridge.provider() {
+        "offline" => {
+            warn!("no model is configured (agent.api_key or agent.url): the built-in agent answers")
+        }
+        provider => info!(provider, "turns are answered by a model at {provider}"),
+    }
+    let cancels = ctx
+        .bus
+        .listen::<Turn>(subject::CANCEL)
+        .await
+        .context("hearing cancels")?;
+    let heed = cancels.for_each(async |(_, cancel)| bridge.cancel(&cancel));
+    let source = Source {
+        in_hand,
+        ..Source::partitions(&ctx.bus, "TURN", "agent-bridge")
+    };
+    drop(ctx.ready);
+    let turns = bus::consume(&ctx.bus, source, &ctx.stop, lane, |delivery| {
+        bridge.handle(delivery)
+    });
+    tokio::select! {
+        ended = turns => ended.context("taking turns"),
+        // The subscription ends with the connection, and so do the turns.
+        () = async { heed.await; std::future::pending().await } => Ok(()),
+    }
+}
+
+/// One turn of a session after the other; a stop waits behind none.
+fn lane(turn: &Turn) -> String {
+    match turn.cancel.is_empty() {
+        true => turn.session_key.clone(),
+        false => format!("{} stop", turn.session_key),
+    }
+}

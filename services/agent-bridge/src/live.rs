@@ -29,7 +29,13 @@ impl Live {
             reply_to: turn.reply_to.clone(),
             ..Delta::default()
         };
-        let mut live = Self { blank, seq: 0, text: String::new(), told: 0, told_at: now };
+        let mut live = Self {
+            blank,
+            seq: 0,
+            text: String::new(),
+            told: 0,
+            told_at: now,
+        };
         let start = live.delta(DeltaKind::Start, String::new());
         (live, start)
     }
@@ -51,10 +57,19 @@ impl Live {
 
     /// The delta with all that was not told yet.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Delta> {
-        let text = self.text.get(self.told..).filter(|text| !text.is_empty())?.to_owned();
+        let text = self
+            .text
+            .get(self.told..)
+            .filter(|text| !text.is_empty())?
+            .to_owned();
         self.told = self.text.len();
         self.told_at = now;
         Some(self.delta(DeltaKind::Text, text))
+    }
+
+    /// Puts off what is due: it may not be told now.
+    pub(crate) fn wait(&mut self, now: Instant) {
+        self.told_at = now;
     }
 
     /// Forgets what was said, as the answer begins anew. A delta says so if any of it was told.
@@ -66,7 +81,12 @@ impl Live {
 
     fn delta(&mut self, kind: DeltaKind, text: String) -> Delta {
         self.seq += 1;
-        Delta { seq: self.seq, kind: kind.into(), text, ..self.blank.clone() }
+        Delta {
+            seq: self.seq,
+            kind: kind.into(),
+            text,
+            ..self.blank.clone()
+        }
     }
 }
 
@@ -84,7 +104,11 @@ mod tests {
 
     fn begin() -> (Live, Delta, Instant) {
         let now = Instant::now();
-        let turn = Turn { id: "t".into(), session_key: "telegram:dm:1".into(), ..Turn::default() };
+        let turn = Turn {
+            id: "t".into(),
+            session_key: "telegram:dm:1".into(),
+            ..Turn::default()
+        };
         let (live, start) = Live::begin(&turn, now);
         (live, start, now)
     }
@@ -92,13 +116,19 @@ mod tests {
     #[test]
     fn a_run_starts_and_its_pieces_are_told_together() {
         let (mut live, start, now) = begin();
-        assert_eq!((start.kind(), start.seq, start.turn_id.as_str()), (DeltaKind::Start, 1, "t"));
+        assert_eq!(
+            (start.kind(), start.seq, start.turn_id.as_str()),
+            (DeltaKind::Start, 1, "t")
+        );
         assert_eq!((live.due(), live.take(now)), (None, None));
         live.say("a");
         live.say("b");
         assert_eq!(live.due(), Some(now + PACE));
         let delta = live.take(now + PACE).unwrap();
-        assert_eq!((delta.kind(), delta.seq, delta.text.as_str()), (DeltaKind::Text, 2, "ab"));
+        assert_eq!(
+            (delta.kind(), delta.seq, delta.text.as_str()),
+            (DeltaKind::Text, 2, "ab")
+        );
         live.say("c");
         assert_eq!(live.due(), Some(now + PACE * 2));
         assert_eq!(live.text(), "abc");

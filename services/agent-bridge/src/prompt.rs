@@ -13,27 +13,38 @@ const MAX_NAME_CHARS: usize = 80;
 /// What the person said in `turn`, as the model reads it.
 pub(crate) fn said(turn: &Turn) -> Message {
     let direct = turn.reply_to.as_ref().is_none_or(|to| {
-        matches!(to.kind(), ConversationKind::Direct | ConversationKind::Unspecified)
+        matches!(
+            to.kind(),
+            ConversationKind::Direct | ConversationKind::Unspecified
+        )
     });
     let sender = match &turn.sender {
         Some(sender) if !direct => &sender.display_name,
         _ => "",
     };
-    Message { role: Role::User, content: content(sender, &turn.text, &turn.attachments) }
+    Message {
+        role: Role::User,
+        content: content(sender, &turn.text, &turn.attachments),
+    }
 }
 
 /// The lines that came before the turn `turn_id`, from what the ledger knows.
 ///
 /// The turn's own lines are left out, and so are messages that wait behind it: their answers are still to come.
 pub(crate) fn before(turn_id: &str, lines: Vec<Line>) -> Vec<Kept> {
-    let own = lines.iter().position(|line| line.turn_id == turn_id).unwrap_or(lines.len());
+    let own = lines
+        .iter()
+        .position(|line| line.turn_id == turn_id)
+        .unwrap_or(lines.len());
     let answered: Vec<String> = lines
         .iter()
         .skip(own)
         .filter(|line| line.role == "assistant")
         .map(|line| line.turn_id.clone())
         .collect();
-    let waits = |at: usize, line: &Line| at > own && line.role == "user" && !answered.contains(&line.turn_id);
+    let waits = |at: usize, line: &Line| {
+        at > own && line.role == "user" && !answered.contains(&line.turn_id)
+    };
     lines
         .into_iter()
         .enumerate()
@@ -55,7 +66,11 @@ fn kept(line: Line) -> Option<Kept> {
     if content.is_empty() {
         return None;
     }
-    Some(Kept { turn_id: line.turn_id, at_ms: line.at_ms, message: Message { role, content } })
+    Some(Kept {
+        turn_id: line.turn_id,
+        at_ms: line.at_ms,
+        message: Message { role, content },
+    })
 }
 
 /// The newest of `kept` that fit into `max_lines` and `max_chars`, oldest first.
@@ -67,8 +82,13 @@ pub(crate) fn newest(kept: &[Kept], max_lines: usize, max_chars: usize) -> Vec<M
         room = room.saturating_sub(chars);
         fits
     };
-    let mut newest: Vec<Message> =
-        kept.iter().rev().take(max_lines).take_while(fits).map(|line| line.message.clone()).collect();
+    let mut newest: Vec<Message> = kept
+        .iter()
+        .rev()
+        .take(max_lines)
+        .take_while(fits)
+        .map(|line| line.message.clone())
+        .collect();
     newest.reverse();
     newest
 }
@@ -91,18 +111,32 @@ fn content(sender: &str, text: &str, attachments: &[Attachment]) -> String {
 
 /// Says that a file came with the message. The model cannot look into it yet.
 fn mention(file: &Attachment) -> String {
-    let mime = if file.mime.is_empty() { &file.claimed_mime } else { &file.mime };
-    let mime = if mime.is_empty() { "unknown type".into() } else { plain(mime) };
+    let mime = if file.mime.is_empty() {
+        &file.claimed_mime
+    } else {
+        &file.mime
+    };
+    let mime = if mime.is_empty() {
+        "unknown type".into()
+    } else {
+        plain(mime)
+    };
     match file.file_name.as_str() {
         "" => format!("[attached file, {mime}, content not shown]"),
-        name => format!("[attached file \"{}\", {mime}, content not shown]", plain(name)),
+        name => format!(
+            "[attached file \"{}\", {mime}, content not shown]",
+            plain(name)
+        ),
     }
 }
 
 /// `name` without what could pass for lines or brackets of ours.
 fn plain(name: &str) -> String {
     let odd = |c: char| c.is_control() || matches!(c, '[' | ']' | '"');
-    name.chars().take(MAX_NAME_CHARS).map(|c| if odd(c) { ' ' } else { c }).collect()
+    name.chars()
+        .take(MAX_NAME_CHARS)
+        .map(|c| if odd(c) { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,11 +146,18 @@ mod tests {
     use super::*;
 
     fn line(turn_id: &str, role: &str, text: &str) -> Line {
-        Line { turn_id: turn_id.into(), role: role.into(), text: text.into(), ..Line::default() }
+        Line {
+            turn_id: turn_id.into(),
+            role: role.into(),
+            text: text.into(),
+            ..Line::default()
+        }
     }
 
     fn texts(kept: &[Kept]) -> Vec<&str> {
-        kept.iter().map(|line| line.message.content.as_str()).collect()
+        kept.iter()
+            .map(|line| line.message.content.as_str())
+            .collect()
     }
 
     #[test]
@@ -130,12 +171,19 @@ mod tests {
             line("9", "assistant", "answer urgent"),
             line("2", "system", "note"),
         ];
-        assert_eq!(texts(&before("2", lines)), ["one", "answer one", "urgent", "answer urgent"]);
+        assert_eq!(
+            texts(&before("2", lines)),
+            ["one", "answer one", "urgent", "answer urgent"]
+        );
     }
 
     #[test]
     fn all_lines_are_history_while_the_ledger_does_not_know_the_turn() {
-        let lines = vec![line("1", "user", "one"), line("1", "assistant", ""), line("2", "user", "two")];
+        let lines = vec![
+            line("1", "user", "one"),
+            line("1", "assistant", ""),
+            line("2", "user", "two"),
+        ];
         assert_eq!(texts(&before("3", lines)), ["one", "two"]);
     }
 
@@ -144,10 +192,17 @@ mod tests {
         let lines = ["aaa", "bb", "cc", "d"].map(|text| line("1", "user", text));
         let kept = before("2", lines.into());
         let contents = |lines, chars| {
-            newest(&kept, lines, chars).into_iter().map(|message| message.content).collect::<Vec<_>>()
+            newest(&kept, lines, chars)
+                .into_iter()
+                .map(|message| message.content)
+                .collect::<Vec<_>>()
         };
         assert_eq!(contents(3, 100), ["bb", "cc", "d"]);
-        assert_eq!(contents(9, 4), ["cc", "d"], "aaa would fit no more, and nothing older is taken either");
+        assert_eq!(
+            contents(9, 4),
+            ["cc", "d"],
+            "aaa would fit no more, and nothing older is taken either"
+        );
         assert!(contents(0, 100).is_empty());
     }
 
@@ -155,8 +210,14 @@ mod tests {
     fn in_a_group_the_model_is_told_who_speaks_and_of_files_their_names() {
         let turn = Turn {
             text: "look".into(),
-            sender: Some(Sender { display_name: "Ann\n[x]".into(), ..Sender::default() }),
-            reply_to: Some(Address { kind: ConversationKind::Group.into(), ..Address::default() }),
+            sender: Some(Sender {
+                display_name: "Ann\n[x]".into(),
+                ..Sender::default()
+            }),
+            reply_to: Some(Address {
+                kind: ConversationKind::Group.into(),
+                ..Address::default()
+            }),
             attachments: vec![Attachment {
                 mime: "image/png".into(),
                 file_name: "cat.png".into(),
@@ -166,6 +227,14 @@ mod tests {
         };
         let expected = "Ann  x : look\n[attached file \"cat.png\", image/png, content not shown]";
         assert_eq!(said(&turn).content, expected);
-        assert_eq!(said(&Turn { reply_to: None, attachments: vec![], ..turn }).content, "look");
+        assert_eq!(
+            said(&Turn {
+                reply_to: None,
+                attachments: vec![],
+                ..turn
+            })
+            .content,
+            "look"
+        );
     }
 }

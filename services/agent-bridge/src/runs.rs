@@ -79,8 +79,18 @@ impl Runs {
         if let Some((_, cancel)) = state.cancels.iter().find(|(_, cancel)| waiting(cancel)) {
             stop.now(cancel.why);
         }
-        state.running.insert(turn.id.clone(), Running { turn: subject, stop: stop.clone() });
-        Run { runs: self, turn_id: turn.id.clone(), stop }
+        state.running.insert(
+            turn.id.clone(),
+            Running {
+                turn: subject,
+                stop: stop.clone(),
+            },
+        );
+        Run {
+            runs: self,
+            turn_id: turn.id.clone(),
+            stop,
+        }
     }
 
     /// Stops what `cancel` means and returns how many turns that were; none is no fault.
@@ -94,7 +104,10 @@ impl Runs {
             why: if cancel.id.is_empty() { "rpc" } else { "stop" },
         };
         let mut state = self.state();
-        let meant = state.running.values().filter(|running| cancel.means(&running.turn));
+        let meant = state
+            .running
+            .values()
+            .filter(|running| cancel.means(&running.turn));
         let stopped = meant.map(|running| running.stop.now(cancel.why)).count();
         let now = Instant::now();
         state.forget(now);
@@ -117,7 +130,11 @@ impl Runs {
 
 impl State {
     fn forget(&mut self, now: Instant) {
-        while self.cancels.front().is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED_FOR) {
+        while self
+            .cancels
+            .front()
+            .is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED_FOR)
+        {
             self.cancels.pop_front();
         }
     }
@@ -125,7 +142,8 @@ impl State {
 
 impl Cancel {
     fn means(&self, turn: &Subject) -> bool {
-        let here = self.session_key == turn.session_key && (self.agent.is_empty() || self.agent == turn.agent);
+        let here = self.session_key == turn.session_key
+            && (self.agent.is_empty() || self.agent == turn.agent);
         // What was said after the stop is not stopped by it, though it may overtake it on the way.
         let before = self.received_at_ms == 0 || turn.received_at_ms <= self.received_at_ms;
         here && (self.turn == turn.id || (self.turn == "*" && before))
@@ -173,7 +191,10 @@ mod tests {
     }
 
     fn cancel(of: &str, session: &str, received_at_ms: i64) -> Turn {
-        Turn { cancel: of.into(), ..turn("", session, received_at_ms) }
+        Turn {
+            cancel: of.into(),
+            ..turn("", session, received_at_ms)
+        }
     }
 
     fn is_stopped(run: &Run<'_>) -> bool {
@@ -183,8 +204,15 @@ mod tests {
     #[test]
     fn a_cancel_stops_its_turn_and_no_other() {
         let runs = Runs::default();
-        let (one, two) = (runs.begin(&turn("1", "a", 1)), runs.begin(&turn("2", "b", 1)));
-        assert_eq!(runs.cancel(&cancel("1", "b", 0)), 0, "another session's turn");
+        let (one, two) = (
+            runs.begin(&turn("1", "a", 1)),
+            runs.begin(&turn("2", "b", 1)),
+        );
+        assert_eq!(
+            runs.cancel(&cancel("1", "b", 0)),
+            0,
+            "another session's turn"
+        );
         assert_eq!(runs.cancel(&cancel("1", "a", 0)), 1);
         assert!(is_stopped(&one) && !is_stopped(&two));
         drop(one);
@@ -196,9 +224,16 @@ mod tests {
         let runs = Runs::default();
         let running = runs.begin(&turn("1", "a", 10));
         assert_eq!(runs.cancel(&cancel("*", "a", 20)), 1);
-        let (waited, later) = (runs.begin(&turn("2", "a", 15)), runs.begin(&turn("3", "a", 21)));
+        let (waited, later) = (
+            runs.begin(&turn("2", "a", 15)),
+            runs.begin(&turn("3", "a", 21)),
+        );
         assert!(is_stopped(&running) && is_stopped(&waited) && !is_stopped(&later));
-        assert_eq!(runs.cancel(&cancel("*", "a", 20)), 2, "the same stop, again");
+        assert_eq!(
+            runs.cancel(&cancel("*", "a", 20)),
+            2,
+            "the same stop, again"
+        );
         assert!(!is_stopped(&later));
     }
 
@@ -208,14 +243,20 @@ mod tests {
         runs.cancel(&cancel("1", "a", 0));
         assert!(is_stopped(&runs.begin(&turn("1", "a", 5))));
         runs.cancel(&cancel("*", "a", 0));
-        assert!(!is_stopped(&runs.begin(&turn("2", "a", 5))), "an operator's stop means what runs");
+        assert!(
+            !is_stopped(&runs.begin(&turn("2", "a", 5))),
+            "an operator's stop means what runs"
+        );
     }
 
     #[tokio::test]
     async fn a_run_knows_who_stopped_it() {
         let runs = Runs::default();
         let run = runs.begin(&turn("1", "a", 1));
-        runs.cancel(&Turn { id: "said".into(), ..cancel("*", "a", 2) });
+        runs.cancel(&Turn {
+            id: "said".into(),
+            ..cancel("*", "a", 2)
+        });
         runs.cancel(&cancel("*", "a", 0));
         assert_eq!(run.stopped().await, "stop");
     }

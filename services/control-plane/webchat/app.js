@@ -22,7 +22,6 @@ const address = keep.fromAddress();
 const sessionName = address.session || "main";
 const keeps = { draft: sessionName, token: "", remember: keep.remembersToken() };
 let sessionKey = sessionName;
-let sessionId = "";
 let frame = 0;
 let refreshing = 0;
 let pumping = false;
@@ -167,9 +166,8 @@ async function stop() {
     if (aborted === false) conversation.endAll("aborted");
     refreshSoon();
   } catch {
-    // The button comes back with the next drawing.
+    // The button comes back by itself.
   }
-  setTimeout(drawSoon, 3_000);
 }
 
 async function load() {
@@ -187,9 +185,7 @@ async function history() {
   const params = { sessionKey, limit: PAGE_LINES };
   if (conversation.loaded) return connection.request("chat.history", params);
   try {
-    const page = await connection.request("chat.startup", params);
-    sessionId = page.sessionId ?? sessionId;
-    return page;
+    return await connection.request("chat.startup", params);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return connection.request("chat.history", params);

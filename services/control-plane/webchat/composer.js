@@ -1,5 +1,8 @@
 // The field in which a message is written, and the buttons beside it.
 
+/** A stop that had no effect may be tried again after this. */
+const STOP_PAUSE_MS = 3_000;
+
 export class Composer {
   #form;
   #input;
@@ -66,6 +69,7 @@ export class Composer {
   #halt() {
     this.#stop.disabled = true;
     this.#on.stop();
+    setTimeout(() => (this.#stop.disabled = false), STOP_PAUSE_MS);
   }
 
   #changed() {

@@ -42,7 +42,7 @@ export function icon(name) {
 }
 
 const BLOCKS = {
-  plain: ({ text }) => element("p", { className: "plain" }, text),
+  plain: ({ text }) => element("p", { className: "verbatim" }, text),
   paragraph: ({ inline }) => element("p", { dir: "auto" }, ...inline.map(inlineNode)),
   heading: ({ level, inline }) => element(`h${Math.min(level + 2, 6)}`, { dir: "auto" }, ...inline.map(inlineNode)),
   rule: () => element("hr"),

@@ -219,6 +219,6 @@ mod tests {
     async fn a_batch_is_no_larger_than_asked() {
         let mut rest = stream::iter(2..10);
         assert_eq!(gather(1, &mut rest, 3).await, [1, 2, 3]);
-        assert_eq!(gather(4, &mut rest, 100).await, [4, 5, 6, 7, 8, 9]);
+        assert_eq!(gather(0, &mut rest, 100).await, [0, 4, 5, 6, 7, 8, 9]);
     }
 }

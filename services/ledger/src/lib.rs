@@ -1,9 +1,10 @@
 //! What happened, kept and searchable: the EVENT stream written down in SQLite, and transcripts answered from it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use bus::Bus;
+use chassis::settings::{Check, Mistakes};
 use proto::{
     subject,
     v1::{HistoryRequest, SessionsRequest},
@@ -11,6 +12,7 @@ use proto::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use error::Error;
@@ -52,6 +54,17 @@ impl Default for Config {
     }
 }
 
+impl Check for Config {
+    fn check(&self, mistakes: &mut Mistakes) {
+        if self.path.as_os_str().is_empty() {
+            mistakes.add("path", "names no file", "a path, as \"ledger.sqlite\"");
+        }
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            mistakes.add("batch", "is not between 1 and 2000", "256");
+        }
+    }
+}
+
 impl Config {
     fn batch(&self) -> usize {
         self.batch.clamp(1, MAX_BATCH)
@@ -68,51 +81,30 @@ impl Config {
 /// # Errors
 /// When the file cannot be used, or the bus needs a person; the text says what to do.
 pub async fn run(ctx: chassis::Context, config: Config) -> anyhow::Result<()> {
+    let chassis::Context { bus, stop, ready } = ctx;
     let (writer, reader) = store::open(&config.path)
         .await
         .context("ledger does not start")?;
     let applied = watch::Sender::new(0);
-    let clerk = Arc::new(Clerk {
-        bus: ctx.bus.clone(),
+    let clerk = Clerk {
+        bus: bus.clone(),
         reader,
         applied: applied.subscribe(),
-    });
+    };
     let follower = Follower {
-        bus: &ctx.bus,
+        bus: &bus,
         config: &config,
-        stop: &ctx.stop,
+        stop: &stop,
         applied: &applied,
         writer,
     };
-    drop(ctx.ready);
+    drop(ready);
     tokio::try_join!(
         async { follower.run().await.context("ledger follows what happens") },
-        async { answer(&ctx, &clerk).await.context("ledger answers") },
+        async { clerk.answer(&stop).await.context("ledger answers") },
     )?;
     clerk.reader.close().await;
     Ok(())
-}
-
-async fn answer(ctx: &chassis::Context, clerk: &Arc<Clerk>) -> Result<(), bus::Error> {
-    let history = ctx
-        .bus
-        .answer(subject::HISTORY, &ctx.stop, |asked: HistoryRequest| {
-            let clerk = clerk.clone();
-            async move {
-                clerk.catch_up().await;
-                clerk.reader.history(&asked).await.map_err(why)
-            }
-        });
-    let sessions = ctx
-        .bus
-        .answer(subject::SESSIONS, &ctx.stop, |asked: SessionsRequest| {
-            let clerk = clerk.clone();
-            async move {
-                clerk.catch_up().await;
-                clerk.reader.sessions(&asked).await.map_err(why)
-            }
-        });
-    tokio::try_join!(history, sessions).map(drop)
 }
 
 /// What the asker is told; the log has the rest.
@@ -124,7 +116,8 @@ fn why(error: Error) -> String {
     error.to_string()
 }
 
-/// What it takes to answer a question.
+/// Answers questions.
+#[derive(Clone)]
 struct Clerk {
     bus: Bus,
     reader: Reader,
@@ -132,6 +125,28 @@ struct Clerk {
 }
 
 impl Clerk {
+    async fn answer(&self, stop: &CancellationToken) -> Result<(), bus::Error> {
+        let history = self
+            .bus
+            .answer(subject::HISTORY, stop, |asked: HistoryRequest| {
+                let clerk = self.clone();
+                async move {
+                    clerk.catch_up().await;
+                    clerk.reader.history(&asked).await.map_err(why)
+                }
+            });
+        let sessions = self
+            .bus
+            .answer(subject::SESSIONS, stop, |asked: SessionsRequest| {
+                let clerk = self.clone();
+                async move {
+                    clerk.catch_up().await;
+                    clerk.reader.sessions(&asked).await.map_err(why)
+                }
+            });
+        tokio::try_join!(history, sessions).map(drop)
+    }
+
     /// Waits until what the stream holds now is written down, so that who publishes and then asks finds it.
     ///
     /// Best effort: a server that is away or a long backlog must not keep an answer back.

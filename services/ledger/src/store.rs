@@ -80,7 +80,7 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), E
         )));
     };
     for migration in missing {
-        sqlx::raw_sql(migration)
+        sqlx::raw_sql(*migration)
             .execute(&mut *transaction)
             .await
             .map_err(opening)?;

@@ -12,14 +12,19 @@ const HOW_TO: &str = "No model is configured, so this is the gateway's built-in 
 pub(super) fn answer(said: &str, now_ms: i64) -> String {
     let said = said.trim();
     let (word, rest) = said.split_once(char::is_whitespace).unwrap_or((said, ""));
-    let command = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let command = word
+        .trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase();
     match (command.as_str(), rest.trim()) {
         ("echo", rest) if !rest.is_empty() => cut(rest),
         ("time" | "date", "") => format!("It is {} UTC.", utc(now_ms)),
         ("help", "") => {
             format!("I can do three things: `echo <text>`, `time` and `help`.\n\n{HOW_TO}")
         }
-        _ => format!("You said: {}\n\n{HOW_TO} Until then I know `echo <text>`, `time` and `help`.", cut(said)),
+        _ => format!(
+            "You said: {}\n\n{HOW_TO} Until then I know `echo <text>`, `time` and `help`.",
+            cut(said)
+        ),
     }
 }
 
@@ -61,7 +66,10 @@ mod tests {
     #[test]
     fn it_echoes_and_knows_the_time() {
         assert_eq!(answer("Echo  one two ", 0), "one two");
-        assert_eq!(answer("time?", 1_795_183_389_000), "It is 2026-11-20 14:03:09 UTC.");
+        assert_eq!(
+            answer("time?", 1_795_183_389_000),
+            "It is 2026-11-20 14:03:09 UTC."
+        );
         assert_eq!(answer("/time", -1), "It is 1969-12-31 23:59:59 UTC.");
         assert!(answer("help", 0).contains("three things"));
         assert!(answer("time flies", 0).starts_with("You said: time flies"));

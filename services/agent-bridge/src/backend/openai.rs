@@ -51,7 +51,10 @@ impl OpenAi {
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let (url, provider) = endpoint(&config.url, config.api)?;
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("text/event-stream, application/json"),
+        );
         let key = config.api_key.expose().trim();
         if !key.is_empty() {
             let mut value = HeaderValue::try_from(format!("Bearer {key}"))
@@ -96,7 +99,10 @@ impl OpenAi {
         if !response.status().is_success() {
             return Err(refused(response).await);
         }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
         let body = match kind.is_some_and(|kind| kind.contains("json")) {
             true => Body::Whole(Vec::new()),
             false => Body::Unknown,
@@ -156,7 +162,12 @@ impl Stream {
                 Ok(Ok(Some(bytes))) => {
                     self.take(&bytes)?;
                     let over = self.progress.stop_reason.is_some();
-                    self.heard_by = Instant::now() + if over { AFTER_LAST_WORD } else { self.idle_timeout };
+                    self.heard_by = Instant::now()
+                        + if over {
+                            AFTER_LAST_WORD
+                        } else {
+                            self.idle_timeout
+                        };
                 }
                 Ok(Ok(None)) => {
                     self.finish()?;
@@ -188,7 +199,9 @@ impl Stream {
                 }
                 Ok(())
             }
-            Body::Whole(whole) if whole.len() + bytes.len() > MAX_WHOLE_BYTES => Err(self.progress.garbage()),
+            Body::Whole(whole) if whole.len() + bytes.len() > MAX_WHOLE_BYTES => {
+                Err(self.progress.garbage())
+            }
             Body::Whole(whole) => {
                 whole.extend_from_slice(bytes);
                 Ok(())
@@ -246,7 +259,9 @@ async fn refused(mut response: Response) -> Failure {
 /// Where requests go, and the provider's name, from the address in the settings.
 fn endpoint(url: &str, api: Api) -> anyhow::Result<(Url, String)> {
     let base = if url.is_empty() { OPENAI } else { url };
-    let mut url = Url::parse(base.trim()).ok().context("agent.url is no address")?;
+    let mut url = Url::parse(base.trim())
+        .ok()
+        .context("agent.url is no address")?;
     if !matches!(url.scheme(), "http" | "https") {
         bail!("agent.url must begin with https:// or http://");
     }
@@ -254,10 +269,18 @@ fn endpoint(url: &str, api: Api) -> anyhow::Result<(Url, String)> {
         bail!("agent.url holds a user or password; a key belongs in agent.api_key");
     }
     let host = url.host_str().context("agent.url names no host")?;
-    let provider = if host == "api.openai.com" { "openai" } else { host }.to_owned();
+    let provider = if host == "api.openai.com" {
+        "openai"
+    } else {
+        host
+    }
+    .to_owned();
     // Many copy the whole address of a request.
     let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix(chat::PATH).or_else(|| path.strip_suffix(responses::PATH)).unwrap_or(path);
+    let path = path
+        .strip_suffix(chat::PATH)
+        .or_else(|| path.strip_suffix(responses::PATH))
+        .unwrap_or(path);
     let end = match api {
         Api::Chat => chat::PATH,
         Api::Responses => responses::PATH,
@@ -273,24 +296,47 @@ mod tests {
 
     #[test]
     fn the_address_may_be_written_in_several_ways() {
-        for url in ["http://localhost:1/v1", "http://localhost:1/v1/", "http://localhost:1/v1/chat/completions"] {
+        for url in [
+            "http://localhost:1/v1",
+            "http://localhost:1/v1/",
+            "http://localhost:1/v1/chat/completions",
+        ] {
             let (url, provider) = endpoint(url, Api::Chat).unwrap();
             assert_eq!(url.as_str(), "http://localhost:1/v1/chat/completions");
             assert_eq!(provider, "localhost");
         }
         let (url, provider) = endpoint("", Api::Responses).unwrap();
-        assert_eq!((url.as_str(), provider.as_str()), ("https://api.openai.com/v1/responses", "openai"));
-        assert_eq!(endpoint("http://[::1]:1", Api::Chat).unwrap().0.as_str(), "http://[::1]:1/chat/completions");
+        assert_eq!(
+            (url.as_str(), provider.as_str()),
+            ("https://api.openai.com/v1/responses", "openai")
+        );
+        assert_eq!(
+            endpoint("http://[::1]:1", Api::Chat).unwrap().0.as_str(),
+            "http://[::1]:1/chat/completions"
+        );
     }
 
     #[test]
     fn an_address_that_is_none_or_holds_a_secret_is_refused_without_naming_it() {
-        for url in ["canary", "ftp://canary/v1", "https://user:canary@example.com/v1"] {
+        for url in [
+            "canary",
+            "ftp://canary/v1",
+            "https://user:canary@example.com/v1",
+        ] {
             let error = format!("{:#}", endpoint(url, Api::Chat).unwrap_err());
-            assert!(error.contains("agent.url") && !error.contains("canary"), "{error}");
+            assert!(
+                error.contains("agent.url") && !error.contains("canary"),
+                "{error}"
+            );
         }
-        let config = Config { api_key: "can\nary".into(), ..Config::default() };
+        let config = Config {
+            api_key: "can\nary".into(),
+            ..Config::default()
+        };
         let error = format!("{:#}", OpenAi::new(&config).err().unwrap());
-        assert!(error.contains("agent.api_key") && !error.contains("ary\""), "{error}");
+        assert!(
+            error.contains("agent.api_key") && !error.contains("ary\""),
+            "{error}"
+        );
     }
 }

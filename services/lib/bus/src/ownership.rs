@@ -150,7 +150,7 @@ where
         self.beat().await;
     }
 
-    async fn beat(&self) {
+    async fn beat(&mut self) {
         let beat = Beat {
             worker: self.me.clone(),
             sent_ms: u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),

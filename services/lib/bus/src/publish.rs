@@ -8,7 +8,6 @@ use async_nats::{
 };
 use bytes::Bytes;
 use prost::Message;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{Bus, Error, trace};
 
@@ -34,40 +33,6 @@ impl Bus {
         message: &M,
     ) -> Result<Stored, Error> {
         self.put(subject, message.encode_to_vec().into(), headers(id)).await
-    }
-
-    /// Stores `message`, to appear under `subject` of the same stream at `at_ms` (Unix epoch), never before.
-    ///
-    /// `id` names the schedule: the same id replaces it, [`Bus::cancel`] removes it.
-    ///
-    /// # Errors
-    /// As [`Bus::publish`].
-    pub async fn publish_at<M: Message>(
-        &self,
-        subject: &str,
-        id: &str,
-        message: &M,
-        at_ms: i64,
-    ) -> Result<Stored, Error> {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000)
-            .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
-            .ok_or_else(|| Error::Invalid(format!("{at_ms} is no time of this calendar")))?;
-        let mut headers = headers(&format!("at-{id}-{at_ms}"));
-        headers.insert("Nats-Schedule", format!("@at {at}").as_str());
-        headers.insert("Nats-Schedule-Target", subject);
-        self.put(&schedule(subject, id), message.encode_to_vec().into(), headers).await
-    }
-
-    /// Removes a schedule that is not due yet; removing none is no error.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn cancel(&self, subject: &str, id: &str) -> Result<bool, Error> {
-        let name = crate::dead::stream_of(subject);
-        let stream = self.inner.context.get_stream_no_info(name).await.map_err(Error::away)?;
-        let purged = stream.purge().filter(schedule(subject, id)).await.map_err(Error::away)?;
-        Ok(purged.purged > 0)
     }
 
     pub(crate) async fn put(
@@ -156,10 +121,4 @@ pub(crate) fn headers(id: &str) -> HeaderMap {
         headers.insert(trace::HEADER, trace.step().to_string().as_str());
     }
     headers
-}
-
-/// Where a schedule for `subject` is stored: in the same stream, where no consumer looks.
-fn schedule(subject: &str, id: &str) -> String {
-    let stream = subject.split('.').next().unwrap_or_default();
-    format!("{stream}.sched.{}", blake3::hash(id.as_bytes()).to_hex())
 }

@@ -114,10 +114,20 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         allow_message_ttl: true,
-        allow_message_schedules: true,
         metadata: HashMap::from([(PARTITIONS.into(), settings.partitions.to_string())]),
         ..base.clone()
     });
+    // Schedules exclude refusal of new messages, so this one has no bound that could push an old one out.
+    let later = Config {
+        name: crate::later::STREAM.into(),
+        subjects: vec!["later.>".into()],
+        retention: RetentionPolicy::WorkQueue,
+        max_age: Duration::ZERO,
+        max_bytes: -1,
+        allow_message_schedules: true,
+        allow_rollup: true,
+        ..base.clone()
+    };
     let event = Config {
         name: "EVENT".into(),
         subjects: vec!["event.>".into()],
@@ -148,7 +158,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         max_consumers: -1,
         ..base.clone()
     });
-    queues.into_iter().chain([event, dead]).chain(buckets).collect()
+    queues.into_iter().chain([later, event, dead]).chain(buckets).collect()
 }
 
 #[cfg(test)]
@@ -157,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_dropped_setting_is_seen() {
-        let wish = wishes(&Settings::default()).remove(0);
+        let wish = wishes(&Settings::default()).remove(QUEUES.len());
         let dropped = Config { allow_message_schedules: false, ..wish.clone() };
         assert_eq!(differences(&wish, &dropped), ["allow_msg_schedules"]);
         assert!(differences(&wish, &wish).is_empty());

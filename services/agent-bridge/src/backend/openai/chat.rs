@@ -97,11 +97,18 @@ pub(super) fn take(data: &str, progress: &mut Progress) -> Result<(), Failure> {
             output_tokens: counted.completion_tokens,
         });
     }
-    for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index == 0) {
+    for choice in chunk
+        .choices
+        .into_iter()
+        .flatten()
+        .filter(|choice| choice.index == 0)
+    {
         if let Some(said) = choice.delta {
             match said.content {
                 Some(Content::Text(text)) => progress.say(text),
-                Some(Content::Parts(parts)) => parts.into_iter().for_each(|part| progress.say(part.text)),
+                Some(Content::Parts(parts)) => {
+                    parts.into_iter().for_each(|part| progress.say(part.text))
+                }
                 None => {}
             }
             // A refusal is an answer too: the model says in words why it will not.
@@ -127,7 +134,10 @@ mod tests {
         let question = Question {
             model: "m".into(),
             system: "be brief".into(),
-            messages: vec![Message { role: Role::User, content: "hi".into() }],
+            messages: vec![Message {
+                role: Role::User,
+                content: "hi".into(),
+            }],
         };
         let expected = json!({
             "model": "m",
@@ -154,7 +164,13 @@ mod tests {
             take(data, &mut progress).unwrap();
         }
         assert_eq!(progress.texts, ["he", "llo"]);
-        assert_eq!(progress.usage, Some(Usage { input_tokens: 3, output_tokens: 2 }));
+        assert_eq!(
+            progress.usage,
+            Some(Usage {
+                input_tokens: 3,
+                output_tokens: 2
+            })
+        );
         assert!(progress.done && progress.stop_reason.as_deref() == Some("stop"));
     }
 

@@ -33,7 +33,11 @@ impl Progress {
 
     /// The failure of an answer in which something came that we do not know.
     pub(super) fn garbage(&self) -> Failure {
-        let place = if self.spoke { "in the middle" } else { "at the start" };
+        let place = if self.spoke {
+            "in the middle"
+        } else {
+            "at the start"
+        };
         Failure::new(Problem::Garbage, format!("unreadable answer, {place}"))
     }
 
@@ -64,9 +68,16 @@ mod tests {
     use super::*;
 
     fn ended(spoke: bool, stop_reason: Option<&str>, done: bool) -> Result<String, Problem> {
-        let progress =
-            Progress { spoke, stop_reason: stop_reason.map(Into::into), done, ..Progress::default() };
-        progress.end().map(|end| end.stop_reason).map_err(|failure| failure.problem)
+        let progress = Progress {
+            spoke,
+            stop_reason: stop_reason.map(Into::into),
+            done,
+            ..Progress::default()
+        };
+        progress
+            .end()
+            .map(|end| end.stop_reason)
+            .map_err(|failure| failure.problem)
     }
 
     #[test]
@@ -76,6 +87,9 @@ mod tests {
         assert_eq!(ended(true, None, false), Err(Problem::Unavailable));
         assert_eq!(ended(false, Some("stop"), true), Err(Problem::Empty));
         assert_eq!(ended(false, None, false), Err(Problem::Garbage));
-        assert_eq!(ended(false, Some("content_filter"), true), Err(Problem::Filtered));
+        assert_eq!(
+            ended(false, Some("content_filter"), true),
+            Err(Problem::Filtered)
+        );
     }
 }

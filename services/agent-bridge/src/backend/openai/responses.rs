@@ -16,8 +16,7 @@ pub(super) const PATH: &str = "responses";
 
 /// The request for an answer to `question`. The provider is asked to keep nothing: the ledger does.
 pub(super) fn request(question: &Question) -> Value {
-    let mut request =
-        json!({ "model": question.model, "input": question.messages, "stream": true, "store": false });
+    let mut request = json!({ "model": question.model, "input": question.messages, "stream": true, "store": false });
     if !question.system.is_empty() {
         request["instructions"] = json!(question.system);
     }
@@ -121,7 +120,9 @@ fn end(response: Response, progress: &mut Progress) -> Result<(), Failure> {
     // After a stream the texts are known already.
     if !progress.spoke {
         let parts = response.output.into_iter().flat_map(|item| item.content);
-        for part in parts.filter(|part| matches!(part.kind.as_str(), "output_text" | "refusal" | "text")) {
+        for part in
+            parts.filter(|part| matches!(part.kind.as_str(), "output_text" | "refusal" | "text"))
+        {
             progress.say(part.text);
         }
     }
@@ -132,11 +133,20 @@ fn end(response: Response, progress: &mut Progress) -> Result<(), Failure> {
         });
     }
     // The same words as the other API has for it.
-    progress.stop_reason = Some(match response.incomplete_details.map(|details| details.reason).as_deref() {
-        Some("max_output_tokens") => "length".into(),
-        Some(reason) if !reason.is_empty() => reason.into(),
-        _ => response.status.filter(|status| status != "completed").unwrap_or("stop".into()),
-    });
+    progress.stop_reason = Some(
+        match response
+            .incomplete_details
+            .map(|details| details.reason)
+            .as_deref()
+        {
+            Some("max_output_tokens") => "length".into(),
+            Some(reason) if !reason.is_empty() => reason.into(),
+            _ => response
+                .status
+                .filter(|status| status != "completed")
+                .unwrap_or("stop".into()),
+        },
+    );
     progress.done = true;
     Ok(())
 }
@@ -154,7 +164,10 @@ mod tests {
         let question = Question {
             model: "m".into(),
             system: "be brief".into(),
-            messages: vec![Message { role: Role::User, content: "hi".into() }],
+            messages: vec![Message {
+                role: Role::User,
+                content: "hi".into(),
+            }],
         };
         let expected = json!({
             "model": "m",
@@ -181,7 +194,13 @@ mod tests {
             take(data, &mut progress).unwrap();
         }
         assert_eq!(progress.texts, ["he", "llo"]);
-        assert_eq!(progress.usage, Some(Usage { input_tokens: 3, output_tokens: 2 }));
+        assert_eq!(
+            progress.usage,
+            Some(Usage {
+                input_tokens: 3,
+                output_tokens: 2
+            })
+        );
         assert!(progress.done && progress.stop_reason.as_deref() == Some("stop"));
     }
 
@@ -201,7 +220,10 @@ mod tests {
         let problem = |data| take(data, &mut Progress::default()).unwrap_err().problem;
         let failed = r#"{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":""}}}"#;
         assert_eq!(problem(failed), Problem::RateLimited);
-        assert_eq!(problem(r#"{"type":"error","code":"server_error"}"#), Problem::Unavailable);
+        assert_eq!(
+            problem(r#"{"type":"error","code":"server_error"}"#),
+            Problem::Unavailable
+        );
         assert_eq!(problem(r#"{"hello":1}"#), Problem::Garbage);
     }
 }

@@ -105,8 +105,10 @@ mod tests {
 
     fn read(pieces: &[&[u8]]) -> Vec<String> {
         let mut parser = Parser::default();
-        let mut events: Vec<String> =
-            pieces.iter().flat_map(|piece| parser.feed(piece).unwrap()).collect();
+        let mut events: Vec<String> = pieces
+            .iter()
+            .flat_map(|piece| parser.feed(piece).unwrap())
+            .collect();
         events.extend(parser.finish());
         events
     }
@@ -119,7 +121,10 @@ mod tests {
 
     #[test]
     fn a_carriage_return_and_its_newline_may_come_apart() {
-        assert_eq!(read(&[b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n"]), ["a\nb"]);
+        assert_eq!(
+            read(&[b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n"]),
+            ["a\nb"]
+        );
     }
 
     #[test]
@@ -130,13 +135,19 @@ mod tests {
 
     #[test]
     fn data_of_many_lines_is_joined_and_may_be_empty() {
-        assert_eq!(read(&[b"data: a\ndata\ndata:b\ndata:  c\n\n"]), ["a\n\nb\n c"]);
+        assert_eq!(
+            read(&[b"data: a\ndata\ndata:b\ndata:  c\n\n"]),
+            ["a\n\nb\n c"]
+        );
         assert_eq!(read(&[b"data\n\n"]), [""]);
     }
 
     #[test]
     fn a_byte_order_mark_and_a_missing_last_line_do_no_harm() {
-        assert_eq!(read(&[b"\xef\xbb\xbfdata: a\n\ndata: [DONE]"]), ["a", "[DONE]"]);
+        assert_eq!(
+            read(&[b"\xef\xbb\xbfdata: a\n\ndata: [DONE]"]),
+            ["a", "[DONE]"]
+        );
     }
 
     #[test]
@@ -150,7 +161,10 @@ mod tests {
         let line = [b"data: ".as_slice(), &vec![b'x'; 300_000], b"\n"].concat();
         let fed = (0..10).find_map(|_| parser.feed(&line).err());
         assert_eq!(fed, Some(TooLong));
-        assert_eq!(Parser::default().feed(&vec![b'x'; MAX_EVENT_BYTES + 1]), Err(TooLong));
+        assert_eq!(
+            Parser::default().feed(&vec![b'x'; MAX_EVENT_BYTES + 1]),
+            Err(TooLong)
+        );
     }
 
     proptest! {

@@ -11,7 +11,10 @@ use crate::failure::{Failure, Problem};
 pub(super) fn of_answer(status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     // Some servers wrap the object in a list, some leave the wrapping out.
-    let error = body.get("error").or_else(|| body.get(0)?.get("error")).unwrap_or(&body);
+    let error = body
+        .get("error")
+        .or_else(|| body.get(0)?.get("error"))
+        .unwrap_or(&body);
     let words = Words::of(error);
     Failure {
         problem: problem(status, &words),
@@ -35,7 +38,10 @@ pub(super) fn of_error(error: &Value) -> Failure {
             _ => Problem::Unavailable,
         }),
     };
-    Failure { http_status: status.unwrap_or_default(), ..Failure::new(problem, words.name) }
+    Failure {
+        http_status: status.unwrap_or_default(),
+        ..Failure::new(problem, words.name)
+    }
 }
 
 /// What an error object says.
@@ -51,11 +57,18 @@ impl Words {
         let word = |key: &str| error[key].as_str().unwrap_or_default();
         let all = match error {
             Value::String(text) => text.to_lowercase(),
-            error => format!("{} {} {}", word("code"), word("type"), word("message")).to_lowercase(),
+            _ => format!("{} {} {}", word("code"), word("type"), word("message")).to_lowercase(),
         };
-        let name = [word("code"), word("type")].into_iter().find(|name| !name.is_empty());
+        let name = [word("code"), word("type")]
+            .into_iter()
+            .find(|name| !name.is_empty());
         let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let name: String = name.unwrap_or_default().chars().filter(plain).take(64).collect();
+        let name: String = name
+            .unwrap_or_default()
+            .chars()
+            .filter(plain)
+            .take(64)
+            .collect();
         Self { name, all }
     }
 
@@ -64,7 +77,13 @@ impl Words {
     }
 
     fn problem(&self) -> Option<Problem> {
-        if self.has(&["context_length", "context length", "context window", "prompt is too long", "maximum context"]) {
+        if self.has(&[
+            "context_length",
+            "context length",
+            "context window",
+            "prompt is too long",
+            "maximum context",
+        ]) {
             Some(Problem::TooLong)
         } else if self.has(&["insufficient_quota", "billing"]) {
             Some(Problem::OutOfCredit)
@@ -103,7 +122,9 @@ fn problem(status: u16, words: &Words) -> Problem {
 /// The wait that `Retry-After` asks for, in seconds; a date there is passed over.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     let header = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = header("retry-after-ms").map(|wait| wait / 1000.0).or_else(|| header("retry-after"))?;
+    let seconds = header("retry-after-ms")
+        .map(|wait| wait / 1000.0)
+        .or_else(|| header("retry-after"))?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -117,7 +138,8 @@ mod tests {
 
     #[test]
     fn each_status_has_its_problem() {
-        let problems = [401, 403, 404, 408, 409, 429, 500, 503, 302, 422].map(|status| failure(status, "").problem);
+        let problems = [401, 403, 404, 408, 409, 429, 500, 503, 302, 422]
+            .map(|status| failure(status, "").problem);
         let expected = [
             Problem::Unauthorized,
             Problem::Unauthorized,
@@ -139,7 +161,10 @@ mod tests {
         assert_eq!(failure(400, long).problem, Problem::TooLong);
         let poor = r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}"#;
         assert_eq!(failure(429, poor).problem, Problem::OutOfCredit);
-        assert_eq!(failure(400, r#"[{"error":"prompt is too long"}]"#).problem, Problem::TooLong);
+        assert_eq!(
+            failure(400, r#"[{"error":"prompt is too long"}]"#).problem,
+            Problem::TooLong
+        );
         assert_eq!(failure(400, "<html>").problem, Problem::Rejected);
     }
 
@@ -147,16 +172,25 @@ mod tests {
     fn the_log_gets_a_name_and_never_a_sentence() {
         let body = r#"{"error":{"code":"invalid_api_key\n","message":"Incorrect API key provided: sk-canary"}}"#;
         assert_eq!(failure(401, body).detail, "invalid_api_key");
-        assert_eq!(failure(401, r#"{"error":{"message":"sk-canary"}}"#).detail, "");
+        assert_eq!(
+            failure(401, r#"{"error":{"message":"sk-canary"}}"#).detail,
+            ""
+        );
     }
 
     #[test]
     fn the_wait_is_the_providers() {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", "2".parse().unwrap());
-        assert_eq!(of_answer(429, &headers, b"").wait, Some(Duration::from_secs(2)));
+        assert_eq!(
+            of_answer(429, &headers, b"").wait,
+            Some(Duration::from_secs(2))
+        );
         headers.insert("retry-after-ms", "150".parse().unwrap());
-        assert_eq!(of_answer(429, &headers, b"").wait, Some(Duration::from_millis(150)));
+        assert_eq!(
+            of_answer(429, &headers, b"").wait,
+            Some(Duration::from_millis(150))
+        );
         headers.insert("retry-after-ms", "-1".parse().unwrap());
         assert_eq!(of_answer(429, &headers, b"").wait, None);
     }

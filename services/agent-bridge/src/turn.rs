@@ -1,0 +1,204 @@
+//! The life of one turn: history, question, answer, ending.
+
+use std::{pin::pin, time::Duration};
+
+use bus::{Bus, Delivery, Outcome};
+use chassis::clock::now_ms;
+use proto::v1::Turn;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
+
+use crate::{
+    asking::{Answer, Asking, Telling},
+    backend::Question,
+    config::Config,
+    ending::{self, Account, Ending},
+    failure::{Failure, Problem},
+    history::Histories,
+    live::Live,
+    meter, prompt,
+    runs::Runs,
+};
+
+/// Longest name of a model that a session may choose, in characters.
+const MAX_MODEL_CHARS: usize = 128;
+
+/// What all turns share.
+pub(crate) struct Bridge {
+    bus: Bus,
+    config: Config,
+    asking: Asking,
+    histories: Histories,
+    runs: Runs,
+}
+
+impl Bridge {
+    /// Makes one from its settings.
+    ///
+    /// # Errors
+    /// When the settings of the model cannot be used.
+    pub(crate) fn new(bus: Bus, config: Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            bus,
+            asking: Asking::new(&config)?,
+            histories: Histories::new(&config),
+            runs: Runs::default(),
+            config,
+        })
+    }
+
+    /// Name of the provider that answers.
+    pub(crate) fn provider(&self) -> &str {
+        self.asking.backend().provider()
+    }
+
+    /// Stops what `cancel` means, if it runs here.
+    pub(crate) fn cancel(&self, cancel: &Turn) {
+        let stopped = self.runs.cancel(cancel);
+        debug!(turn.id = cancel.cancel, stopped, "stopped {stopped} turns");
+    }
+
+    /// Handles a turn: it ends in exactly one of answered, failed, aborted.
+    pub(crate) async fn handle(&self, delivery: Delivery<Turn>) -> Outcome {
+        let turn = &delivery.message;
+        if !turn.cancel.is_empty() {
+            self.cancel(turn);
+            return Outcome::Ack;
+        }
+        let begun = Instant::now();
+        let model = self.model(turn);
+        let mut account = Account {
+            provider: self.provider().into(),
+            model: self.asking.backend().model(&model).into(),
+            ..Account::default()
+        };
+        let ending = self.run(&delivery, model).await;
+        if let Ending::Answered(answer) = &ending {
+            account.cost_micro_usd = self
+                .config
+                .cost_micro_usd(answer.usage.input_tokens, answer.usage.output_tokens);
+            meter::used(&account.provider, answer, account.cost_micro_usd);
+        }
+        account.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.end(&delivery, &ending, account, begun).await
+    }
+
+    /// Runs the turn to its end, which may be that somebody stops it or its time is over.
+    async fn run(&self, delivery: &Delivery<Turn>, model: String) -> Ending {
+        let turn = &delivery.message;
+        let time_left = self.time_left(turn);
+        if time_left.is_zero() {
+            return Ending::Failed(Failure::new(Problem::Deadline, "waited too long"));
+        }
+        let deadline = Instant::now() + time_left;
+        let run = self.runs.begin(turn);
+        meter::running(self.runs.count());
+        let telling = Telling::new(
+            &self.bus,
+            &delivery.fence,
+            turn.reply_to.as_ref(),
+            &turn.session_key,
+        );
+        let (mut live, start) = Live::begin(turn, Instant::now());
+        let ended = {
+            let mut answer = pin!(async {
+                telling.tell(start).await;
+                let question = self.question(delivery, model).await;
+                self.asking
+                    .answer(&question, &mut live, &telling, deadline)
+                    .await
+            });
+            tokio::select! {
+                biased;
+                why = run.stopped() => Err(why),
+                answer = timeout_at(deadline, &mut answer) => Ok(answer),
+            }
+        };
+        drop(run);
+        meter::running(self.runs.count());
+        match ended {
+            Ok(Ok(answer)) => answer.map_or_else(Ending::Failed, Ending::Answered),
+            Ok(Err(_)) => {
+                self.asking.was_too_slow();
+                Ending::Failed(Failure::new(Problem::Deadline, ""))
+            }
+            Err(why) => Ending::Aborted(live.text().into(), why),
+        }
+    }
+
+    async fn question(&self, delivery: &Delivery<Turn>, model: String) -> Question {
+        let turn = &delivery.message;
+        let mut messages = self.histories.before(&self.bus, turn, delivery.epoch).await;
+        messages.push(prompt::said(turn));
+        Question {
+            model,
+            system: self.config.system_prompt.clone(),
+            messages,
+        }
+    }
+
+    /// Publishes how the turn ended, and remembers what was said.
+    async fn end(
+        &self,
+        delivery: &Delivery<Turn>,
+        ending: &Ending,
+        account: Account,
+        begun: Instant,
+    ) -> Outcome {
+        let turn = &delivery.message;
+        if let Ending::Failed(failure) = ending {
+            let Failure {
+                http_status,
+                detail,
+                ..
+            } = failure;
+            warn!(
+                turn.id,
+                kind = failure.kind(),
+                http.status = http_status,
+                detail,
+                "no answer: {}",
+                failure.kind()
+            );
+        }
+        let at_ms = now_ms();
+        let event = ending.event(turn, account, at_ms);
+        let outbound = ending.outbound(turn, at_ms);
+        if let Err(reason) =
+            ending::publish(&self.bus, &delivery.fence, turn, &event, outbound.as_ref()).await
+        {
+            return Outcome::Dead(reason);
+        }
+        let said = match ending {
+            Ending::Answered(Answer { text, .. }) | Ending::Aborted(text, _) => text,
+            Ending::Failed(_) => "",
+        };
+        self.histories.add(turn, delivery.epoch, said, at_ms);
+        meter::ended(ending.name(), begun.elapsed());
+        debug!(
+            turn.id,
+            took_ms = begun.elapsed().as_millis() as u64,
+            "turn {}",
+            ending.name()
+        );
+        Outcome::Ack
+    }
+
+    /// The model that the session chose, else the one in the settings.
+    fn model(&self, turn: &Turn) -> String {
+        let chosen = turn.preferences.get("model").map(|model| model.trim());
+        match chosen.filter(|model| !model.is_empty() && model.chars().count() <= MAX_MODEL_CHARS) {
+            Some(model) => model.to_owned(),
+            None => self.config.model.clone(),
+        }
+    }
+
+    fn time_left(&self, turn: &Turn) -> Duration {
+        match turn.deadline_ms {
+            0 => Duration::from_secs(self.config.run_timeout_s),
+            deadline_ms => {
+                Duration::from_millis(u64::try_from(deadline_ms - now_ms()).unwrap_or_default())
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Who has guessed wrong too often: the one limiter of every way to prove who one is.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::peer::household;
+
+/// Wrong guesses within [`WINDOW`] that lock an address out.
+const GUESSES: u32 = 10;
+/// Guesses are counted for this long.
+const WINDOW: Duration = Duration::from_secs(60);
+/// So long is an address locked out, right guesses included.
+const LOCK: Duration = Duration::from_secs(300);
+/// Addresses remembered; the one that was quiet longest goes first.
+const ADDRESSES: usize = 10_000;
+/// A command line on this machine is never locked out; it waits this long, doubled with each guess.
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+/// Longest of these waits.
+const LAST_DELAY: Duration = Duration::from_secs(5);
+
+/// Counts wrong guesses by address.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    records: Mutex<HashMap<Guesser, Record>>,
+}
+
+/// Who guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Guesser {
+    address: IpAddr,
+    /// A program on this machine, no browser: only delayed.
+    exempt: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    guesses: u32,
+    since: Instant,
+    last: Instant,
+    locked_until: Option<Instant>,
+}
+
+impl Guesser {
+    /// The guesser at `address`; `exempt` for a program on this machine.
+    pub(crate) fn new(address: IpAddr, exempt: bool) -> Self {
+        Self { address: household(address), exempt }
+    }
+}
+
+impl Limiter {
+    /// How long `who` is still locked out.
+    pub(crate) fn locked(&self, who: Guesser, now: Instant) -> Option<Duration> {
+        let until = self.lock().get(&who)?.locked_until?;
+        until.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    /// Counts a wrong guess; answer it after the wait that is returned.
+    pub(crate) fn failed(&self, who: Guesser, now: Instant) -> Duration {
+        let mut records = self.lock();
+        if records.len() >= ADDRESSES && !records.contains_key(&who) {
+            forget(&mut records, now);
+        }
+        let fresh = Record { guesses: 0, since: now, last: now, locked_until: None };
+        let record = records.entry(who).or_insert(fresh);
+        if now.duration_since(record.since) > WINDOW {
+            *record = fresh;
+        }
+        record.guesses += 1;
+        record.last = now;
+        if who.exempt {
+            let doubled = FIRST_DELAY.saturating_mul(1 << (record.guesses - 1).min(8));
+            return doubled.min(LAST_DELAY);
+        }
+        if record.guesses >= GUESSES {
+            record.locked_until = Some(now + LOCK);
+        }
+        Duration::ZERO
+    }
+
+    /// Forgets the wrong guesses of who has guessed right.
+    pub(crate) fn succeeded(&self, who: Guesser) {
+        self.lock().remove(&who);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Guesser, Record>> {
+        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes room: what has run out goes, or else who was quiet longest.
+fn forget(records: &mut HashMap<Guesser, Record>, now: Instant) {
+    records.retain(|_, record| match record.locked_until {
+        Some(until) => until > now,
+        None => now.duration_since(record.since) <= WINDOW,
+    });
+    if records.len() >= ADDRESSES {
+        let quiet = records.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
+        quiet.and_then(|who| records.remove(&who));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn far(address: &str) -> Guesser {
+        Guesser::new(address.parse().unwrap(), false)
+    }
+
+    #[test]
+    fn ten_guesses_in_a_minute_lock_an_address_out_for_five() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        for _ in 0..GUESSES {
+            assert_eq!(limiter.locked(far("192.0.2.1"), now), None);
+            limiter.failed(far("192.0.2.1"), now);
+        }
+        assert_eq!(limiter.locked(far("192.0.2.1"), now), Some(LOCK));
+        assert_eq!(limiter.locked(far("::ffff:192.0.2.1"), now), Some(LOCK), "same address");
+        assert_eq!(limiter.locked(far("192.0.2.2"), now), None);
+        assert_eq!(limiter.locked(far("192.0.2.1"), now + LOCK), None);
+    }
+
+    #[test]
+    fn slow_guesses_and_a_right_one_are_forgotten() {
+        let (limiter, mut now) = (Limiter::default(), Instant::now());
+        for _ in 0..GUESSES * 2 {
+            limiter.failed(far("192.0.2.1"), now);
+            now += WINDOW / 5;
+        }
+        assert_eq!(limiter.locked(far("192.0.2.1"), now), None);
+        for _ in 0..GUESSES - 1 {
+            limiter.failed(far("192.0.2.9"), now);
+        }
+        limiter.succeeded(far("192.0.2.9"));
+        limiter.failed(far("192.0.2.9"), now);
+        assert_eq!(limiter.locked(far("192.0.2.9"), now), None);
+    }
+
+    #[test]
+    fn a_command_line_on_this_machine_only_waits() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        let cli = Guesser::new("127.0.0.1".parse().unwrap(), true);
+        let waits: Vec<_> = (0..20).map(|_| limiter.failed(cli, now)).collect();
+        assert_eq!((waits[0], waits[1], waits[19]), (FIRST_DELAY, FIRST_DELAY * 2, LAST_DELAY));
+        assert_eq!(limiter.locked(cli, now), None);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        for n in 0..ADDRESSES as u32 + 50 {
+            let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
+            limiter.failed(Guesser::new(address, false), now);
+        }
+        assert!(limiter.lock().len() <= ADDRESSES);
+    }
+}

@@ -1,0 +1,297 @@
+//! Who is at the other end of a socket: address, locality, and whether a web page of ours opened it.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::http::{HeaderMap, header};
+
+use crate::Config;
+
+/// What of the settings decides about peers.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Origins allowed besides the gateway's own, lower case, without a slash at the end.
+    origins: Vec<String>,
+    /// Names under which browsers may reach the gateway.
+    hosts: Vec<String>,
+    proxies: Vec<IpAddr>,
+    local: Vec<Network>,
+}
+
+/// The other end of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its address; behind a trusted proxy the address that the proxy names.
+    pub(crate) address: IpAddr,
+    /// It is on this machine, or in a network that the settings call local, with no proxy between.
+    pub(crate) local: bool,
+    /// Which web page opened the socket.
+    pub(crate) origin: Origin,
+}
+
+/// What the `Origin` header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// No browser.
+    Absent,
+    /// A page of this gateway, or one that the settings allow.
+    Allowed,
+    /// Any other page.
+    Foreign,
+}
+
+/// Why a socket is refused before it is upgraded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Turned {
+    /// A proxy on this machine would make everybody local.
+    #[error(
+        "Proxy client attribution is required. Add the proxy's address to gateway.trusted_proxies."
+    )]
+    Proxy,
+    /// A page reached us under a name that is not ours: DNS rebinding.
+    #[error("This gateway is not known as `{0}`. Add the name to gateway.allowed_hosts.")]
+    Host(String),
+}
+
+impl Rules {
+    /// Reads the rules out of the settings.
+    ///
+    /// # Errors
+    /// A sentence about the network that is none.
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+        let origins: Vec<String> =
+            config.allowed_origins.iter().map(|origin| normal(origin).to_owned()).collect();
+        let of_origins = origins.iter().filter_map(|origin| authority(origin)).map(host_of);
+        let hosts = config.allowed_hosts.iter().map(String::as_str).chain(of_origins);
+        let hosts = hosts.map(str::to_ascii_lowercase).collect();
+        let local: Result<_, _> = config.local_networks.iter().map(|text| text.parse()).collect();
+        let proxies = config.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+        Ok(Self { origins, hosts, proxies, local: local? })
+    }
+
+    /// Judges a request that came from `socket`.
+    ///
+    /// # Errors
+    /// [`Turned`]: refuse it with 403.
+    pub(crate) fn judge(&self, socket: IpAddr, headers: &HeaderMap) -> Result<Peer, Turned> {
+        let socket = socket.to_canonical();
+        let proxied = self.proxies.contains(&socket);
+        let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip"];
+        let forwarded = forwarded.iter().any(|name| headers.contains_key(*name));
+        let near = socket.is_loopback() || self.local.iter().any(|network| network.holds(socket));
+        if near && forwarded && !proxied {
+            return Err(Turned::Proxy);
+        }
+        let address = match proxied {
+            true => self.forwarded(headers).unwrap_or(socket),
+            false => socket,
+        };
+        let origin = self.origin(socket, headers)?;
+        Ok(Peer { address, local: near && !(proxied && forwarded), origin })
+    }
+
+    /// The last address of `X-Forwarded-For` that is no trusted proxy's.
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        let hops = lines.iter().rev().filter_map(|line| line.to_str().ok());
+        let hops = hops.flat_map(|line| line.rsplit(',')).map(|hop| hop.trim().parse::<IpAddr>());
+        hops.map_while(Result::ok)
+            .map(|hop| hop.to_canonical())
+            .find(|hop| !self.proxies.contains(hop))
+    }
+
+    fn origin(&self, socket: IpAddr, headers: &HeaderMap) -> Result<Origin, Turned> {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return Ok(Origin::Absent);
+        };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.unwrap_or_default().to_ascii_lowercase();
+        let name = host_of(&host);
+        let known = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || is_loopback_name(name)
+            || self.hosts.iter().any(|known| known == name);
+        if !known {
+            return Err(Turned::Host(name.chars().take(100).collect()));
+        }
+        let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
+        let origin = normal(&origin);
+        let Some(page) = authority(origin) else { return Ok(Origin::Foreign) };
+        let same = plain(page) == plain(&host);
+        let loopback =
+            socket.is_loopback() && is_loopback_name(host_of(page)) && is_loopback_name(name);
+        match same || loopback || self.origins.iter().any(|allowed| allowed == origin) {
+            true => Ok(Origin::Allowed),
+            false => Ok(Origin::Foreign),
+        }
+    }
+}
+
+/// What limits count as one address: IPv4 whole, also when it comes as IPv6; of IPv6 the network of one household.
+pub(crate) fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
+    }
+}
+
+/// A block of addresses, such as `172.16.0.0/12`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    first: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    fn holds(self, address: IpAddr) -> bool {
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                let shift = 32 - self.bits;
+                (first.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                let shift = 128 - self.bits;
+                (first.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no network; write for example 172.16.0.0/12");
+        let (first, bits) = text.split_once('/').unwrap_or((text, ""));
+        let first: IpAddr = first.trim().parse().map_err(|_| wrong())?;
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            "" => most,
+            bits => bits.trim().parse().map_err(|_| wrong())?,
+        };
+        if bits > most { Err(wrong()) } else { Ok(Self { first: first.to_canonical(), bits }) }
+    }
+}
+
+/// An origin without the slash at its end.
+fn normal(origin: &str) -> &str {
+    origin.trim().trim_end_matches('/')
+}
+
+/// `host[:port]` of an origin.
+fn authority(origin: &str) -> Option<&str> {
+    let (scheme, rest) = origin.split_once("://")?;
+    let sound = matches!(scheme, "http" | "https" | "ws" | "wss");
+    (sound && !rest.is_empty() && !rest.contains(['/', '@', '?', '#'])).then_some(rest)
+}
+
+/// `host[:port]` without the port that its scheme implies.
+fn plain(authority: &str) -> &str {
+    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
+}
+
+/// The host of `host[:port]`, brackets of IPv6 kept.
+fn host_of(authority: &str) -> &str {
+    match authority.rfind(']') {
+        Some(end) => &authority[..=end],
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    let address = bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    address || bare == "localhost" || bare.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    const LOOPBACK: &str = "127.0.0.1";
+
+    fn rules(change: impl FnOnce(&mut Config)) -> Rules {
+        let mut config = Config::default();
+        change(&mut config);
+        Rules::new(&config).unwrap()
+    }
+
+    fn judge(rules: &Rules, from: &str, headers: &[(&'static str, &str)]) -> Result<Peer, Turned> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        rules.judge(from.parse().unwrap(), &map)
+    }
+
+    #[test]
+    fn a_page_is_judged_by_origin_host_and_address() {
+        let rules = rules(|config| config.allowed_origins = vec!["https://desk.example/".into()]);
+        let origin = |from: &str, origin: &str, host: &str| {
+            judge(&rules, from, &[("origin", origin), ("host", host)]).map(|peer| peer.origin)
+        };
+        let (allowed, foreign) = (Ok(Origin::Allowed), Ok(Origin::Foreign));
+        assert_eq!(origin(LOOPBACK, "http://127.0.0.1:18789", "127.0.0.1:18789"), allowed);
+        assert_eq!(origin(LOOPBACK, "http://localhost:5173", "127.0.0.1:18789"), allowed);
+        assert_eq!(origin("::1", "http://[::1]:18789", "[::1]:18789"), allowed);
+        assert_eq!(origin("192.0.2.9", "http://192.0.2.1:18789", "192.0.2.1:18789"), allowed);
+        assert_eq!(origin("192.0.2.9", "https://desk.example", "192.0.2.1:18789"), allowed);
+        assert_eq!(origin("192.0.2.9", "https://desk.example", "desk.example"), allowed);
+        assert_eq!(origin(LOOPBACK, "https://evil.example", "127.0.0.1:18789"), foreign);
+        assert_eq!(origin(LOOPBACK, "null", "127.0.0.1:18789"), foreign);
+        assert_eq!(origin("192.0.2.9", "http://localhost", "192.0.2.1:18789"), foreign);
+        assert_eq!(origin(LOOPBACK, "http://localhost.evil.example", "localhost:1"), foreign);
+        assert_eq!(origin(LOOPBACK, "http://localhost@evil.example", "localhost:1"), foreign);
+    }
+
+    #[test]
+    fn a_rebound_name_is_turned_away_but_a_client_without_origin_is_not() {
+        let rules = rules(|config| config.allowed_hosts = vec!["Box.lan".into()]);
+        let evil = [("origin", "http://evil.example"), ("host", "evil.example:18789")];
+        let turned = judge(&rules, LOOPBACK, &evil).unwrap_err();
+        assert_eq!(turned, Turned::Host("evil.example".into()));
+        assert!(turned.to_string().contains("allowed_hosts"));
+        let own = [("origin", "http://box.lan:18789"), ("host", "box.lan:18789")];
+        assert_eq!(judge(&rules, "192.0.2.9", &own).unwrap().origin, Origin::Allowed);
+        let client = judge(&rules, LOOPBACK, &[("host", "anything")]).unwrap();
+        assert_eq!((client.origin, client.local), (Origin::Absent, true));
+    }
+
+    #[test]
+    fn a_proxy_makes_nobody_local() {
+        let strict = rules(|_| ());
+        let far = [("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(judge(&strict, LOOPBACK, &far), Err(Turned::Proxy));
+        let trusting = rules(|config| config.trusted_proxies = vec![LOOPBACK.parse().unwrap()]);
+        let peer = judge(&trusting, LOOPBACK, &far).unwrap();
+        assert_eq!((peer.address, peer.local), ("198.51.100.7".parse().unwrap(), false));
+        let spoofed = [("x-forwarded-for", "127.0.0.1, 198.51.100.7, 127.0.0.1")];
+        let peer = judge(&trusting, LOOPBACK, &spoofed).unwrap();
+        assert_eq!(peer.address.to_string(), "198.51.100.7");
+        let remote = judge(&trusting, "203.0.113.4", &far).unwrap();
+        assert_eq!((remote.address.to_string().as_str(), remote.local), ("203.0.113.4", false));
+    }
+
+    #[test]
+    fn a_local_network_is_local_and_nonsense_is_refused() {
+        let rules = rules(|config| config.local_networks = vec!["172.16.0.0/12".into()]);
+        assert!(judge(&rules, "172.18.0.1", &[]).unwrap().local);
+        assert!(judge(&rules, "::ffff:172.18.0.1", &[]).unwrap().local);
+        assert!(!judge(&rules, "172.32.0.1", &[]).unwrap().local);
+        let wrong = Config { local_networks: vec!["172.16/99".into()], ..Config::default() };
+        assert!(Rules::new(&wrong).unwrap_err().contains("172.16/99"));
+        let all: Network = "0.0.0.0/0".parse().unwrap();
+        assert!(all.holds("203.0.113.4".parse().unwrap()));
+    }
+
+    #[test]
+    fn one_household_is_one_address() {
+        let of = |text: &str| household(text.parse().unwrap());
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::1").to_string(), "::1");
+    }
+}

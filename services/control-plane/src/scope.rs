@@ -1,0 +1,104 @@
+//! What an operator may do.
+
+/// A permission of an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// See everything.
+    Read,
+    /// Send messages, run agents.
+    Write,
+    /// Everything.
+    Admin,
+    /// Decide what agents may execute.
+    Approvals,
+    /// Answer questions of agents.
+    Questions,
+    /// Let people and devices in.
+    Pairing,
+    /// Talk mode.
+    Talk,
+    /// Credentials of talk mode.
+    TalkSecrets,
+}
+
+impl Scope {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Write,
+        Self::Admin,
+        Self::Approvals,
+        Self::Questions,
+        Self::Pairing,
+        Self::Talk,
+        Self::TalkSecrets,
+    ];
+
+    /// Its name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "operator.read",
+            Self::Write => "operator.write",
+            Self::Admin => "operator.admin",
+            Self::Approvals => "operator.approvals",
+            Self::Questions => "operator.questions",
+            Self::Pairing => "operator.pairing",
+            Self::Talk => "operator.talk",
+            Self::TalkSecrets => "operator.talk.secrets",
+        }
+    }
+}
+
+/// What one connection may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// What of `asked` the shared secret grants: every scope there is. Unknown ones are left out.
+    ///
+    /// Asking narrows and never widens: who asks for nothing gets nothing.
+    pub(crate) fn granted<'a>(asked: impl Iterator<Item = &'a str>) -> Self {
+        let mut scopes = Vec::new();
+        for name in asked {
+            let scope = Scope::ALL.into_iter().find(|scope| scope.name() == name);
+            if let Some(scope) = scope.filter(|scope| !scopes.contains(scope)) {
+                scopes.push(scope);
+            }
+        }
+        Self(scopes)
+    }
+
+    /// Whether they include `wanted`: admin includes all, write includes read and talk.
+    pub(crate) fn allow(&self, wanted: Scope) -> bool {
+        let implied = matches!(wanted, Scope::Read | Scope::Talk);
+        self.0.iter().any(|&scope| {
+            scope == wanted || scope == Scope::Admin || (implied && scope == Scope::Write)
+        })
+    }
+
+    /// Their names, as asked.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|scope| scope.name()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn admin_includes_all_and_write_includes_read() {
+        let scopes = |names: &[&str]| Scopes::granted(names.iter().copied());
+        assert!(Scope::ALL.iter().all(|&scope| scopes(&["operator.admin"]).allow(scope)));
+        assert!(scopes(&["operator.write"]).allow(Scope::Read));
+        assert!(!scopes(&["operator.write"]).allow(Scope::Approvals));
+        assert!(!scopes(&["operator.read"]).allow(Scope::Write));
+    }
+
+    #[test]
+    fn who_asks_for_nothing_known_gets_nothing() {
+        let asked = ["operator.read", "root", "operator.read"];
+        assert_eq!(Scopes::granted(asked.into_iter()).names(), ["operator.read"]);
+        assert!(Scope::ALL.iter().all(|&scope| !Scopes::default().allow(scope)));
+    }
+}

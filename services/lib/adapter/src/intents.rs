@@ -1,0 +1,199 @@
+//! What is known of each chunk on its way, kept where the next owner of the account finds it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bus::{Bucket, Bus, Error, Store};
+use chassis::clock::now_ms;
+use proto::v1::{Address, Intent, IntentState};
+
+/// Most chunks of which this process knows more than the bus.
+const MAX_KNOWN: usize = 4096;
+
+/// The bucket `intents`, and what this process knows and could not write into it.
+pub(crate) struct Intents {
+    store: Store,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A chunk on its way: its stored intent and the revision of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) key: String,
+    pub(crate) revision: u64,
+    pub(crate) intent: Intent,
+}
+
+/// What is to be done with a chunk.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// `sending` is stored: call the platform now.
+    Go(Ticket),
+    /// It is on the platform.
+    Sent(Ticket),
+    /// A call may have been made; its result is not known.
+    Unsure(Ticket),
+    /// Somebody else wrote at this moment; look again.
+    Again,
+}
+
+/// What this process knows of a chunk, while the bus does not know that it does.
+#[derive(Clone, Debug)]
+enum Known {
+    /// `sending` of this epoch may be stored, but the platform was not called.
+    NotCalled(u64),
+    /// The call ended so; it could not be written down.
+    Result(Ticket),
+}
+
+impl Intents {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self { store: bus.bucket(Bucket::Intents), known: Mutex::default() }
+    }
+
+    /// Stores that the chunk `key` is being sent, unless it was begun before. One write when all is well.
+    ///
+    /// # Errors
+    /// The bus is away; the platform must not be called.
+    pub(crate) async fn begin(&self, key: &str, epoch: u64, to: &Address, chunks: u32) -> Result<Begun, Error> {
+        let known = self.known().get(key).cloned();
+        if let Some(Known::Result(ticket)) = known.clone() {
+            self.write(ticket).await?;
+        }
+        let state = IntentState::Sending.into();
+        let intent = Intent { state, epoch, attempts: 1, to: Some(to.clone()), chunks, at_ms: now_ms(), ..Intent::default() };
+        match self.store.create(key, &intent).await {
+            Ok(Some(revision)) => return Ok(Begun::Go(Ticket { key: key.into(), revision, intent })),
+            Ok(None) => {}
+            Err(error) => {
+                if known.is_none() {
+                    self.know(key, Known::NotCalled(epoch));
+                }
+                return Err(error);
+            }
+        }
+        let Some((stored, revision)) = self.store.get::<Intent>(key).await? else { return Ok(Begun::Again) };
+        let ticket = Ticket { key: key.into(), revision, intent: stored };
+        let begun_by_us = matches!(known, Some(Known::NotCalled(ours)) if ours == ticket.intent.epoch);
+        match ticket.intent.state() {
+            IntentState::Sent => Ok(Begun::Sent(ticket)),
+            IntentState::Unknown => Ok(Begun::Unsure(ticket)),
+            IntentState::Sending if !begun_by_us => Ok(Begun::Unsure(ticket)),
+            // A failed one is not on the platform: it came back because an operator replays it, or because its dead
+            // letter was not stored.
+            IntentState::Failed => self.again(ticket, epoch, 1).await,
+            IntentState::Queued => {
+                let attempts = ticket.intent.attempts.saturating_add(1);
+                self.again(ticket, epoch, attempts).await
+            }
+            IntentState::Sending => {
+                let attempts = ticket.intent.attempts;
+                self.again(ticket, epoch, attempts).await
+            }
+        }
+    }
+
+    /// Stores that it is being sent once more, as the `attempts`th attempt.
+    ///
+    /// # Errors
+    /// As [`Intents::begin`].
+    pub(crate) async fn again(&self, ticket: Ticket, epoch: u64, attempts: u32) -> Result<Begun, Error> {
+        let intent = Intent {
+            state: IntentState::Sending.into(),
+            epoch,
+            attempts,
+            at_ms: now_ms(),
+            why: String::new(),
+            ..ticket.intent
+        };
+        match self.store.update(&ticket.key, &intent, ticket.revision).await {
+            Ok(Some(revision)) => {
+                self.known().remove(&ticket.key);
+                Ok(Begun::Go(Ticket { key: ticket.key, revision, intent }))
+            }
+            Ok(None) => Ok(Begun::Again),
+            Err(error) => {
+                self.know(&ticket.key, Known::NotCalled(epoch));
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores how the call ended. What cannot be stored now is remembered, and stored when the chunk is begun again.
+    ///
+    /// # Errors
+    /// The bus is away; the chunk is to be begun again, and nothing is lost or repeated by it.
+    pub(crate) async fn finish(&self, mut ticket: Ticket, state: IntentState, detail: &str) -> Result<Ticket, Error> {
+        ticket.intent.set_state(state);
+        ticket.intent.at_ms = now_ms();
+        match state {
+            IntentState::Sent => ticket.intent.platform_message_id = detail.into(),
+            _ => ticket.intent.why = detail.into(),
+        }
+        self.write(ticket).await
+    }
+
+    /// What is stored of a chunk.
+    ///
+    /// # Errors
+    /// The bus is away.
+    pub(crate) async fn look(&self, key: &str) -> Result<Option<Ticket>, Error> {
+        let stored = self.store.get(key).await?;
+        Ok(stored.map(|(intent, revision)| Ticket { key: key.into(), revision, intent }))
+    }
+
+    async fn write(&self, ticket: Ticket) -> Result<Ticket, Error> {
+        let written = match ticket.intent.state() {
+            // That it was sent stays true, whatever a newer owner wrote meanwhile.
+            IntentState::Sent => self.store.put(&ticket.key, &ticket.intent).await.map(Some),
+            _ => self.store.update(&ticket.key, &ticket.intent, ticket.revision).await,
+        };
+        match written {
+            Ok(revision) => {
+                self.known().remove(&ticket.key);
+                Ok(Ticket { revision: revision.unwrap_or(ticket.revision), ..ticket })
+            }
+            Err(error) => {
+                self.know(&ticket.key.clone(), Known::Result(ticket));
+                Err(error)
+            }
+        }
+    }
+
+    fn know(&self, key: &str, what: Known) {
+        let mut known = self.known();
+        // Without the knowledge a chunk is held as unknown: safe, so there may be a bound.
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(key.into(), what);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Key of the chunk `n` of an outbound. Ids that are no keys are hashed.
+pub(crate) fn key(outbound_id: &str, n: impl std::fmt::Display) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
+    match !outbound_id.is_empty() && outbound_id.len() <= 128 && outbound_id.chars().all(good) {
+        true => format!("{outbound_id}.{n}"),
+        false => format!("{}.{n}", proto::id::of_event(outbound_id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_id_makes_a_key() {
+        assert_eq!(key("ab-0", 3), "ab-0.3");
+        assert_eq!(key("ab-0", "p"), "ab-0.p");
+        assert!(key("odd id.*", 0).ends_with(".0") && !key("odd id.*", 0).contains('*'));
+        assert_ne!(key("", 0), ".0");
+    }
+}
