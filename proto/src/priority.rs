@@ -45,7 +45,9 @@ pub fn of(inbound: &Inbound) -> Priority {
 }
 
 /// The commands that the gateway itself answers; any other "/word" is a text for the agent.
-pub const COMMANDS: [&str; 9] = ["start", "help", "status", "stop", "abort", "new", "reset", "model", "language"];
+pub const COMMANDS: [&str; 9] = [
+    "start", "help", "status", "stop", "abort", "new", "reset", "model", "language",
+];
 
 /// Splits "/model gpt-5" into its name and the rest, if it is one of [`COMMANDS`].
 ///
@@ -54,8 +56,14 @@ pub const COMMANDS: [&str; 9] = ["start", "help", "status", "stop", "abort", "ne
 pub fn command(text: &str) -> Option<(&'static str, &str)> {
     let text = text.trim().strip_prefix('/')?;
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let word = word.split_once('@').map_or(word, |(name, _)| name).to_ascii_lowercase();
-    COMMANDS.into_iter().find(|name| *name == word).map(|name| (name, rest.trim()))
+    let word = word
+        .split_once('@')
+        .map_or(word, |(name, _)| name)
+        .to_ascii_lowercase();
+    COMMANDS
+        .into_iter()
+        .find(|name| *name == word)
+        .map(|name| (name, rest.trim()))
 }
 
 #[cfg(test)]
@@ -64,8 +72,18 @@ mod tests {
     use crate::v1::{Part, PartKind, Reacted, Said};
 
     fn said(text: &str) -> Inbound {
-        let part = Part { kind: PartKind::Text.into(), text: text.into(), ..Part::default() };
-        Inbound { body: Some(Body::Said(Said { parts: vec![part], ..Said::default() })), ..Inbound::default() }
+        let part = Part {
+            kind: PartKind::Text.into(),
+            text: text.into(),
+            ..Part::default()
+        };
+        Inbound {
+            body: Some(Body::Said(Said {
+                parts: vec![part],
+                ..Said::default()
+            })),
+            ..Inbound::default()
+        }
     }
 
     #[test]
@@ -74,7 +92,10 @@ mod tests {
         assert_eq!(of(&said("/Status@my_bot")), Priority::High);
         assert_eq!(of(&said("/etc/passwd is a file")), Priority::Normal);
         assert_eq!(of(&said("stop")), Priority::Normal);
-        let reaction = Inbound { body: Some(Body::Reacted(Reacted::default())), ..Inbound::default() };
+        let reaction = Inbound {
+            body: Some(Body::Reacted(Reacted::default())),
+            ..Inbound::default()
+        };
         assert_eq!(of(&reaction), Priority::Low);
     }
 
@@ -89,7 +110,10 @@ mod tests {
 
     #[test]
     fn a_command_has_a_rest() {
-        assert_eq!(command("/model  gpt-5 mini "), Some(("model", "gpt-5 mini")));
+        assert_eq!(
+            command("/model  gpt-5 mini "),
+            Some(("model", "gpt-5 mini"))
+        );
         assert_eq!(command("/models"), None);
     }
 }

@@ -6,7 +6,8 @@ use crate::v1::{Address, ConversationKind, Sender};
 
 /// Channels that a session key may name. `webchat` is the gateway's own page and every WebSocket client.
 pub const CHANNELS: [&str; 11] = [
-    "telegram", "whatsapp", "discord", "slack", "signal", "imessage", "twilio", "gmail", "webchat", "loopback", "cron",
+    "telegram", "whatsapp", "discord", "slack", "signal", "imessage", "twilio", "gmail", "webchat",
+    "loopback", "cron",
 ];
 
 /// Types that a session key may name.
@@ -46,7 +47,11 @@ impl Key {
     /// The session of the gateway's own page, and of clients that say just "main".
     #[must_use]
     pub fn main() -> Self {
-        Self { channel: "webchat".into(), kind: "main".into(), identifier: String::new() }
+        Self {
+            channel: "webchat".into(),
+            kind: "main".into(),
+            identifier: String::new(),
+        }
     }
 
     /// The session that a message from `sender` at `address` joins.
@@ -72,7 +77,11 @@ impl Key {
         if !matches!(address.account.as_str(), "" | "main") {
             identifier = format!("{}/{identifier}", address.account);
         }
-        Self { channel: address.platform.clone(), kind: kind.into(), identifier }
+        Self {
+            channel: address.platform.clone(),
+            kind: kind.into(),
+            identifier,
+        }
     }
 }
 
@@ -94,7 +103,11 @@ impl FromStr for Key {
         if !TYPES.contains(&kind) {
             return Err(Invalid::Kind(kind.into()));
         }
-        Ok(Self { channel: channel.into(), kind: kind.into(), identifier: identifier.unwrap_or_default().into() })
+        Ok(Self {
+            channel: channel.into(),
+            kind: kind.into(),
+            identifier: identifier.unwrap_or_default().into(),
+        })
     }
 }
 
@@ -114,17 +127,24 @@ impl fmt::Display for Key {
 /// session of that name.
 #[must_use]
 pub fn from_client(spelled: &str, default_agent: &str) -> (String, Key) {
-    let (agent, rest) = match spelled.strip_prefix("agent:").and_then(|rest| rest.split_once(':')) {
+    let (agent, rest) = match spelled
+        .strip_prefix("agent:")
+        .and_then(|rest| rest.split_once(':'))
+    {
         Some((agent, rest)) if !agent.is_empty() && !rest.is_empty() => (agent, rest),
         _ => (default_agent, spelled),
     };
     let key = match rest {
         "main" => Key::main(),
-        _ => rest.parse().ok().filter(|key: &Key| *key != Key::main()).unwrap_or_else(|| Key {
-            channel: "webchat".into(),
-            kind: "dm".into(),
-            identifier: rest.into(),
-        }),
+        _ => rest
+            .parse()
+            .ok()
+            .filter(|key: &Key| *key != Key::main())
+            .unwrap_or_else(|| Key {
+                channel: "webchat".into(),
+                kind: "dm".into(),
+                identifier: rest.into(),
+            }),
     };
     (agent.to_owned(), key)
 }
@@ -145,7 +165,12 @@ mod tests {
 
     #[test]
     fn keys_parse_and_print() {
-        for text in ["telegram:dm:123", "slack:channel:C1:thread", "webchat:main", "whatsapp:group:1203@g.us"] {
+        for text in [
+            "telegram:dm:123",
+            "slack:channel:C1:thread",
+            "webchat:main",
+            "whatsapp:group:1203@g.us",
+        ] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
     }
@@ -153,15 +178,35 @@ mod tests {
     #[test]
     fn a_bad_key_says_what_is_wrong() {
         assert!(matches!("telegram".parse::<Key>(), Err(Invalid::Parts(_))));
-        assert!(matches!("telegram:dm:".parse::<Key>(), Err(Invalid::Parts(_))));
-        assert!(matches!("icq:dm:1".parse::<Key>(), Err(Invalid::Channel(_))));
-        assert!(matches!("telegram:pm:1".parse::<Key>(), Err(Invalid::Kind(_))));
-        assert!("icq:dm:1".parse::<Key>().unwrap_err().to_string().contains("known: telegram"));
+        assert!(matches!(
+            "telegram:dm:".parse::<Key>(),
+            Err(Invalid::Parts(_))
+        ));
+        assert!(matches!(
+            "icq:dm:1".parse::<Key>(),
+            Err(Invalid::Channel(_))
+        ));
+        assert!(matches!(
+            "telegram:pm:1".parse::<Key>(),
+            Err(Invalid::Kind(_))
+        ));
+        assert!(
+            "icq:dm:1"
+                .parse::<Key>()
+                .unwrap_err()
+                .to_string()
+                .contains("known: telegram")
+        );
     }
 
     #[test]
     fn a_client_spelling_goes_both_ways() {
-        for spelled in ["agent:main:main", "agent:work:main", "agent:main:telegram:dm:5", "agent:main:notes"] {
+        for spelled in [
+            "agent:main:main",
+            "agent:work:main",
+            "agent:main:telegram:dm:5",
+            "agent:main:notes",
+        ] {
             let (agent, key) = from_client(spelled, "main");
             assert_eq!(to_client(&agent, &key.to_string()), spelled);
         }
@@ -170,15 +215,29 @@ mod tests {
 
     #[test]
     fn a_direct_chat_is_the_persons_and_a_topic_is_its_own() {
-        let mut address = Address { platform: "telegram".into(), account: "main".into(), conversation: "-7".into(), ..Address::default() };
-        let sender = Sender { id: "42".into(), ..Sender::default() };
+        let mut address = Address {
+            platform: "telegram".into(),
+            account: "main".into(),
+            conversation: "-7".into(),
+            ..Address::default()
+        };
+        let sender = Sender {
+            id: "42".into(),
+            ..Sender::default()
+        };
         address.set_kind(ConversationKind::Group);
         assert_eq!(Key::of(&address, &sender).to_string(), "telegram:group:-7");
         address.thread = "9".into();
-        assert_eq!(Key::of(&address, &sender).to_string(), "telegram:thread:-7:9");
+        assert_eq!(
+            Key::of(&address, &sender).to_string(),
+            "telegram:thread:-7:9"
+        );
         address.thread.clear();
         address.set_kind(ConversationKind::Direct);
         address.account = "shop".into();
-        assert_eq!(Key::of(&address, &sender).to_string(), "telegram:dm:shop/42");
+        assert_eq!(
+            Key::of(&address, &sender).to_string(),
+            "telegram:dm:shop/42"
+        );
     }
 }

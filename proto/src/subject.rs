@@ -21,7 +21,9 @@ use crate::{
 /// The same function as nats-server's own `partition(N, token)` mapping.
 #[must_use]
 pub fn partition(sid: &str, partitions: u16) -> u16 {
-    let hash = sid.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = sid.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     u16::try_from(hash % u32::from(partitions.max(1))).unwrap_or_default()
 }
 
@@ -29,21 +31,35 @@ pub fn partition(sid: &str, partitions: u16) -> u16 {
 #[must_use]
 pub fn inbound(partitions: u16, priority: Priority, platform: &str, session_key: &str) -> String {
     let sid = id::of_session(session_key);
-    format!("in.{}.{}.{}.{sid}", partition(&sid, partitions), priority.letter(), token(platform))
+    format!(
+        "in.{}.{}.{}.{sid}",
+        partition(&sid, partitions),
+        priority.letter(),
+        token(platform)
+    )
 }
 
 /// Subject of a turn of the session `session_key`.
 #[must_use]
 pub fn turn(partitions: u16, priority: Priority, agent: &str, session_key: &str) -> String {
     let sid = id::of_session(session_key);
-    format!("turn.{}.{}.{}.{sid}", partition(&sid, partitions), priority.letter(), token(agent))
+    format!(
+        "turn.{}.{}.{}.{sid}",
+        partition(&sid, partitions),
+        priority.letter(),
+        token(agent)
+    )
 }
 
 /// Subject of an outbound to `to`.
 #[must_use]
 pub fn outbound(to: &Address, priority: Priority) -> String {
     let conversation = id::of_session(&to.conversation);
-    format!("{}.{}.{conversation}", account(&to.platform, &to.account), priority.letter())
+    format!(
+        "{}.{}.{conversation}",
+        account(&to.platform, &to.account),
+        priority.letter()
+    )
 }
 
 /// What all outbounds of one account begin with.
@@ -56,13 +72,23 @@ pub fn account(platform: &str, account: &str) -> String {
 #[must_use]
 pub fn event(event: &Event) -> String {
     let platform = event.session_key.split(':').next().unwrap_or_default();
-    format!("event.{}.{}.{}", kind(event), token(platform), id::of_session(&event.session_key))
+    format!(
+        "event.{}.{}.{}",
+        kind(event),
+        token(platform),
+        id::of_session(&event.session_key)
+    )
 }
 
 /// Subject on which the pieces of an answer to `to` are told live.
 #[must_use]
 pub fn delta(to: &Address, session_key: &str) -> String {
-    format!("live.delta.{}.{}.{}", token(&to.platform), token(&to.account), id::of_session(session_key))
+    format!(
+        "live.delta.{}.{}.{}",
+        token(&to.platform),
+        token(&to.account),
+        id::of_session(session_key)
+    )
 }
 
 /// Everything told live: deltas and events.
@@ -100,7 +126,10 @@ pub fn kind(event: &Event) -> &'static str {
 pub fn token(text: &str) -> String {
     match text {
         "" => "_".into(),
-        text => text.replace(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>'), "_"),
+        text => text.replace(
+            |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>'),
+            "_",
+        ),
     }
 }
 
@@ -123,9 +152,19 @@ mod tests {
 
     #[test]
     fn subjects_look_like_the_table() {
-        let to = Address { platform: "telegram".into(), account: "main".into(), conversation: "-7".into(), ..Address::default() };
+        let to = Address {
+            platform: "telegram".into(),
+            account: "main".into(),
+            conversation: "-7".into(),
+            ..Address::default()
+        };
         assert!(outbound(&to, Priority::High).starts_with("out.telegram.main.h."));
-        assert_eq!(inbound(16, Priority::Normal, "telegram", "telegram:dm:1").split('.').count(), 5);
+        assert_eq!(
+            inbound(16, Priority::Normal, "telegram", "telegram:dm:1")
+                .split('.')
+                .count(),
+            5
+        );
         assert!(turn(16, Priority::Low, "main", "telegram:dm:1").contains(".l.main."));
     }
 }

@@ -67,13 +67,28 @@ impl<'a> Request<'a> {
 
 /// Finds the first rule that `text` breaks; only called for what is no request.
 fn malformed(text: &str) -> Malformed {
-    const KEYS: [&str; 6] = ["type", "id", "method", "params", "traceparent", "expectedProfileId"];
+    const KEYS: [&str; 6] = [
+        "type",
+        "id",
+        "method",
+        "params",
+        "traceparent",
+        "expectedProfileId",
+    ];
     let frame = match serde_json::from_str::<Value>(text) {
         Err(_) => return Malformed::NotJson,
         Ok(Value::Object(frame)) => frame,
-        Ok(_) => return Malformed::NotRequest { id: None, why: "must be object".into() },
+        Ok(_) => {
+            return Malformed::NotRequest {
+                id: None,
+                why: "must be object".into(),
+            };
+        }
     };
-    let id = frame.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = frame
+        .get("id")
+        .and_then(Value::as_str)
+        .filter(|id| !id.is_empty());
     let text_of = |key: &str| match frame.get(key) {
         None => Some(format!("must have required property '{key}'")),
         Some(Value::String(text)) if text.is_empty() => {
@@ -91,7 +106,10 @@ fn malformed(text: &str) -> Malformed {
             Some(format!("at root: unexpected property '{stranger}'"))
         })
         .unwrap_or_else(|| "at /type: must be equal to constant".into());
-    Malformed::NotRequest { id: id.map(ToOwned::to_owned), why }
+    Malformed::NotRequest {
+        id: id.map(ToOwned::to_owned),
+        why,
+    }
 }
 
 /// What the server answers; a request may have more than one.
@@ -117,7 +135,13 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn new(id: &'a str, outcome: Result<&'a RawValue, &'a Error>) -> Self {
         let ok = outcome.is_ok();
-        Self { kind: "res", id, ok, payload: outcome.ok(), error: outcome.err() }
+        Self {
+            kind: "res",
+            id,
+            ok,
+            payload: outcome.ok(),
+            error: outcome.err(),
+        }
     }
 
     /// The frame's text.
@@ -147,8 +171,12 @@ impl Event {
             event: &'a str,
             payload: &'a P,
         }
-        let mut head = serde_json::to_string(&Head { kind: "event", event: name, payload })
-            .unwrap_or_else(|_| r#"{"type":"event","event":"none"}"#.into());
+        let mut head = serde_json::to_string(&Head {
+            kind: "event",
+            event: name,
+            payload,
+        })
+        .unwrap_or_else(|_| r#"{"type":"event","event":"none"}"#.into());
         head.pop();
         let tail = match state {
             None => "}".into(),
@@ -216,41 +244,76 @@ mod tests {
     #[test]
     fn frames_are_bytes_as_the_reference_writes_them() {
         let event = Event::new("tick", &json!({"ts": 1}), None);
-        assert_eq!(event.text(Some(4)), r#"{"type":"event","event":"tick","payload":{"ts":1},"seq":4}"#);
-        assert_eq!(event.text(None), r#"{"type":"event","event":"tick","payload":{"ts":1}}"#);
-        let state = StateVersion { presence: 11, health: 8 };
+        assert_eq!(
+            event.text(Some(4)),
+            r#"{"type":"event","event":"tick","payload":{"ts":1},"seq":4}"#
+        );
+        assert_eq!(
+            event.text(None),
+            r#"{"type":"event","event":"tick","payload":{"ts":1}}"#
+        );
+        let state = StateVersion {
+            presence: 11,
+            health: 8,
+        };
         assert_eq!(
             Event::new("presence", &json!({"presence": []}), Some(state)).text(Some(2)),
             r#"{"type":"event","event":"presence","payload":{"presence":[]},"seq":2,"stateVersion":{"presence":11,"health":8}}"#
         );
-        let error = Error { code: "INVALID_REQUEST", message: "no".into(), ..Error::default() };
+        let error = Error {
+            code: "INVALID_REQUEST",
+            message: "no".into(),
+            ..Error::default()
+        };
         assert_eq!(
             Response::new("1", Err(&error)).text(),
             r#"{"type":"res","id":"1","ok":false,"error":{"code":"INVALID_REQUEST","message":"no"}}"#
         );
         let payload = serde_json::value::to_raw_value(&json!({"ts": 1})).unwrap();
-        assert_eq!(Response::new("a\"b", Ok(&payload)).text(), r#"{"type":"res","id":"a\"b","ok":true,"payload":{"ts":1}}"#);
+        assert_eq!(
+            Response::new("a\"b", Ok(&payload)).text(),
+            r#"{"type":"res","id":"a\"b","ok":true,"payload":{"ts":1}}"#
+        );
     }
 
     #[test]
     fn a_request_keeps_its_params_as_they_came() {
-        let request = Request::read(r#"{"type":"req","id":"1","method":"health","params":{"probe": true}}"#).unwrap();
+        let request =
+            Request::read(r#"{"type":"req","id":"1","method":"health","params":{"probe": true}}"#)
+                .unwrap();
         assert_eq!(request.params.unwrap().get(), r#"{"probe": true}"#);
-        assert!(Request::read(r#"{"type":"req","id":"1","method":"health","params":null}"#).unwrap().params.is_none());
+        assert!(
+            Request::read(r#"{"type":"req","id":"1","method":"health","params":null}"#)
+                .unwrap()
+                .params
+                .is_none()
+        );
     }
 
     #[test]
     fn what_is_no_request_says_which_rule_it_breaks() {
         let why = |text: &str| Request::read(text).unwrap_err();
-        let not = |id: Option<&str>, why: &str| Malformed::NotRequest { id: id.map(Into::into), why: why.into() };
+        let not = |id: Option<&str>, why: &str| Malformed::NotRequest {
+            id: id.map(Into::into),
+            why: why.into(),
+        };
         assert_eq!(why("{nope"), Malformed::NotJson);
         assert_eq!(why("[1]"), not(None, "must be object"));
         assert_eq!(
             why(r#"{"type":"req","id":"1","method":"health","foo":1}"#),
             not(Some("1"), "at root: unexpected property 'foo'")
         );
-        assert_eq!(why(r#"{"type":"req","id":7,"method":"health"}"#), not(None, "at /id: must be string"));
-        assert_eq!(why(r#"{"type":"req","id":"1"}"#), not(Some("1"), "must have required property 'method'"));
-        assert_eq!(why(r#"{"type":"event","id":"1","method":"x"}"#), not(Some("1"), "at /type: must be equal to constant"));
+        assert_eq!(
+            why(r#"{"type":"req","id":7,"method":"health"}"#),
+            not(None, "at /id: must be string")
+        );
+        assert_eq!(
+            why(r#"{"type":"req","id":"1"}"#),
+            not(Some("1"), "must have required property 'method'")
+        );
+        assert_eq!(
+            why(r#"{"type":"event","id":"1","method":"x"}"#),
+            not(Some("1"), "at /type: must be equal to constant")
+        );
     }
 }

@@ -18,6 +18,7 @@ const HEALTH: &str = "health is answered at ";
 pub struct Gateway {
     process: Process,
     port: u16,
+    admin_port: u16,
     folder: TempDir,
 }
 
@@ -40,16 +41,17 @@ impl Gateway {
             .prefix("gateway-")
             .tempdir()
             .expect("temporary folder");
-        let port = free_port();
-        let mut command = openclaw(folder.path(), env);
-        command
-            .arg("gateway")
-            .args(args)
-            .env("OPENCLAW_GATEWAY_PORT", port.to_string());
+        let (port, admin_port) = (free_port(), free_port());
+        let mut command = openclaw(folder.path());
+        command.arg("gateway").args(args);
+        command.env("OPENCLAW_GATEWAY_PORT", port.to_string());
+        command.env("OPENCLAW_GATEWAY_GRPC_PORT", admin_port.to_string());
+        command.envs(env.iter().copied());
         let process = Process::start("openclaw gateway", command, &folder.path().join("log"));
         Self {
             process,
             port,
+            admin_port,
             folder,
         }
     }
@@ -78,6 +80,25 @@ impl Gateway {
     /// Where WebSocket clients connect, as `ws://127.0.0.1:port`.
     pub fn ws(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
+    }
+
+    /// Where the administration is spoken over gRPC, as `http://127.0.0.1:port`.
+    pub fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
+    /// The token that it made for itself, if `env` gave it none.
+    ///
+    /// # Panics
+    /// When it never makes one.
+    pub async fn token(&self) -> String {
+        let file = self.folder().join("token");
+        let token = eventually("the gateway's own token", || async {
+            self.process.assert_runs();
+            fs::read_to_string(&file).ok()
+        })
+        .await;
+        token.trim().to_owned()
     }
 
     /// The folder it works in and keeps its data in.
@@ -111,8 +132,8 @@ impl Service {
             .prefix("service-")
             .tempdir()
             .expect("temporary folder");
-        let mut command = openclaw(folder.path(), env);
-        command.args(["run", name]);
+        let mut command = openclaw(folder.path());
+        command.args(["run", name]).envs(env.iter().copied());
         let process = Process::start(
             &format!("openclaw run {name}"),
             command,
@@ -182,8 +203,8 @@ pub fn root() -> &'static Path {
         .expect("this package lies in a folder of the root")
 }
 
-/// The program, with `env` and nothing else that could change what it does.
-fn openclaw(folder: &Path, env: &[(&str, &str)]) -> Command {
+/// The program, with `folder` as its home and nothing around it that could change what it does.
+fn openclaw(folder: &Path) -> Command {
     let mut command = Command::new(program());
     for (name, _) in env::vars_os() {
         let kept = [
@@ -199,8 +220,8 @@ fn openclaw(folder: &Path, env: &[(&str, &str)]) -> Command {
     }
     command
         .current_dir(folder)
-        .env("OPENCLAW_DATA_DIR", folder)
-        .envs(env.iter().copied());
+        .env("OPENCLAW_HOME", folder)
+        .env("OPENCLAW_HEALTH_ADDRESS", "127.0.0.1:0");
     command
 }
 
@@ -253,4 +274,19 @@ fn fresh(program: &Path) -> bool {
     sources
         .split_whitespace()
         .all(|source| made(Path::new(source)).is_some_and(|changed| changed <= built))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::Nats;
+
+    #[tokio::test]
+    async fn a_service_of_the_real_program_becomes_ready_and_ends_cleanly() {
+        let nats = Nats::start();
+        let ledger = Service::start("ledger", &[("NATS_URL", &nats.url())]);
+        ledger.ready().await;
+        assert!(ledger.folder().join("ledger.sqlite").exists());
+        assert!(ledger.process().terminate().success());
+    }
 }

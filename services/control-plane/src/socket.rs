@@ -106,18 +106,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>, listen: bool) -> Poll<Turn> {
         let mut io = Io { stream: &mut self.stream, cx };
+        let mut idle = Poll::Pending;
         if self.flushing {
             match self.context.flush(&mut io) {
                 Ok(()) => {
                     self.flushing = false;
-                    return Poll::Ready(Turn::Flushed);
+                    idle = Poll::Ready(Turn::Flushed);
                 }
                 Err(error) if is_wait(&error) => {}
                 Err(_) => return Poll::Ready(Turn::Gone),
             }
         }
         if !listen {
-            return Poll::Pending;
+            return idle;
         }
         match self.context.read(&mut io) {
             Ok(Message::Text(text)) => Poll::Ready(Turn::Heard(text)),
@@ -130,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Poll::Ready(Turn::Gone)
             }
             Ok(_) => Poll::Ready(Turn::Alive),
-            Err(error) if is_wait(&error) => Poll::Pending,
+            Err(error) if is_wait(&error) => idle,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                 Poll::Ready(Turn::Broken(1009))
             }

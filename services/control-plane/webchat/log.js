@@ -81,7 +81,8 @@ export class Log {
     const buttons = element("span", { className: "buttons" });
     const meta = element("footer", { className: "meta" }, time, state, buttons);
     const speaker = element("h2", { className: "unseen" }, SPEAKER[entry.role]);
-    const article = element("article", { className: `message by-${entry.role}` }, speaker, body, meta);
+    const mark = entry.role === "assistant" ? [icon("claw", "mark")] : [];
+    const article = element("article", { className: `message by-${entry.role}` }, ...mark, speaker, body, meta);
     article.dataset.key = entry.key;
     return { article, body, time, state, buttons, text: null, look: null, at: null };
   }

@@ -30,10 +30,10 @@ export function element(tag, props = {}, ...children) {
 }
 
 /** The icon with this name from the sheet in the page. */
-export function icon(name) {
+export function icon(name, className = "icon") {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
-  svg.setAttribute("class", "icon");
+  svg.setAttribute("class", className);
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(space, "use");
   use.setAttribute("href", `#icon-${name}`);

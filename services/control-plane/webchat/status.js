@@ -56,14 +56,14 @@ export class Status {
   }
 }
 
-const KEPT = "What you write is kept and sent as soon as the gateway is back.";
+const KEPT = "What you write is kept and sent later.";
 
 function words({ name, again, why, requestId }) {
   switch (name) {
     case "online":
       return { label: "Connected", tone: "good" };
     case "connecting":
-      return { label: again ? "Reconnecting" : "Connecting", tone: "busy" };
+      return { label: again ? "Reconnecting" : "Connecting", sentence: again ? `No connection to the gateway. ${KEPT}` : "", tone: "busy" };
     case "stopping":
       return { label: "Gateway shutting down", sentence: `The gateway is shutting down. ${KEPT}`, tone: "busy" };
     case "token":

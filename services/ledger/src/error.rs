@@ -23,7 +23,13 @@ impl Error {
             .as_database_error()
             .and_then(|error| error.code())
             .and_then(|code| code.parse::<u32>().ok());
-        let path = path.display();
+        let (path, denied) = (path.display(), matches!(error, sqlx::Error::Io(_)));
+        let unwritable = || {
+            format!(
+                "the ledger's file `{path}` cannot be opened for writing ({error}): check who owns it and its folder, \
+                 or point the setting ledger.path elsewhere"
+            )
+        };
         // The low byte is SQLite's primary result code: https://sqlite.org/rescode.html (read 2026-11-20).
         Self::Unusable(match code.map(|code| code & 0xff) {
             Some(5 | 6) => format!(
@@ -38,10 +44,8 @@ impl Error {
             Some(13) => format!(
                 "the disk of the ledger's file `{path}` is full: make room, then start again"
             ),
-            Some(8 | 14) => format!(
-                "the ledger's file `{path}` cannot be opened for writing: check who owns it and its folder, \
-                 or point the setting ledger.path elsewhere"
-            ),
+            Some(8 | 14) => unwritable(),
+            None if denied => unwritable(),
             _ => format!("the ledger's file `{path}` cannot be opened: {error}"),
         })
     }

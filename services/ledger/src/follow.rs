@@ -4,6 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use bus::{Bus, Record, StreamState};
 use futures_util::{Stream, StreamExt};
+use prost::Message;
 use proto::v1::Event;
 use tokio::{
     sync::watch,
@@ -22,6 +23,8 @@ pub(crate) const EVENT: &str = "EVENT";
 
 /// How long a batch waits for more after its first event.
 const GATHER: Duration = Duration::from_millis(5);
+/// How large a batch grows before it is written.
+const GATHER_BYTES: usize = 4 << 20;
 /// How often it is checked that the stream is still the same one.
 const CHECK: Duration = Duration::from_secs(5);
 /// How often old rows are looked for.
@@ -151,13 +154,21 @@ fn resume(written: Position, state: &StreamState) -> Position {
     }
 }
 
-/// `first` and what follows within [`GATHER`], `size` at most.
-async fn gather<M>(first: M, rest: &mut (impl Stream<Item = M> + Unpin), size: usize) -> Vec<M> {
+/// `first` and what follows within [`GATHER`], at most `size` of them and about [`GATHER_BYTES`].
+async fn gather(
+    first: Record<Event>,
+    rest: &mut (impl Stream<Item = Record<Event>> + Unpin),
+    size: usize,
+) -> Vec<Record<Event>> {
     let deadline = Instant::now() + GATHER;
+    let weight = |record: &Record<Event>| record.message.as_ref().map_or(0, Message::encoded_len);
+    let mut bytes = weight(&first);
     let mut batch = vec![first];
     while batch.len() < size
+        && bytes < GATHER_BYTES
         && let Ok(Some(next)) = timeout_at(deadline, rest.next()).await
     {
+        bytes += weight(&next);
         batch.push(next);
     }
     batch
@@ -215,10 +226,26 @@ mod tests {
         );
     }
 
+    fn record(sequence: u64, text_bytes: usize) -> Record<Event> {
+        let event = Event {
+            id: "x".repeat(text_bytes),
+            ..Event::default()
+        };
+        Record {
+            sequence,
+            subject: String::new(),
+            at_ms: 0,
+            waiting: 0,
+            message: Some(event),
+        }
+    }
+
     #[tokio::test]
     async fn a_batch_is_no_larger_than_asked() {
-        let mut rest = stream::iter(2..10);
-        assert_eq!(gather(1, &mut rest, 3).await, [1, 2, 3]);
-        assert_eq!(gather(0, &mut rest, 100).await, [0, 4, 5, 6, 7, 8, 9]);
+        let mut rest = stream::iter((2..10).map(|sequence| record(sequence, 1)));
+        assert_eq!(gather(record(1, 1), &mut rest, 3).await.len(), 3);
+        assert_eq!(gather(record(4, 1), &mut rest, 100).await.len(), 7);
+        let mut heavy = stream::iter((2..10).map(|sequence| record(sequence, GATHER_BYTES / 2)));
+        assert_eq!(gather(record(1, 1), &mut heavy, 100).await.len(), 3);
     }
 }

@@ -1,6 +1,6 @@
 //! The ledger's SQLite file: how it is opened and brought up to date.
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
@@ -39,10 +39,10 @@ pub async fn open(path: &Path) -> Result<(Writer, Reader), Error> {
             "the ledger's folder `{folder}` does not exist: create it, or point the setting ledger.path elsewhere"
         )));
     }
+    make_private(path).map_err(|error| Error::opening(path, error.into()))?;
     // A synced stream can tell again whatever a power cut takes from a write-ahead log that is not synced.
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(PATIENCE);
@@ -55,6 +55,14 @@ pub async fn open(path: &Path) -> Result<(Writer, Reader), Error> {
         .max_connections(READERS)
         .connect_lazy_with(options.read_only(true));
     Ok((Writer::new(connection), Reader::new(pool)))
+}
+
+/// Makes the file, if there is none, so that nobody but its owner can read what people said.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.append(true).create(true).open(path).map(drop)
 }
 
 /// Brings the schema up to date; a process that is killed meanwhile leaves the old or the new one, nothing between.

@@ -1,6 +1,5 @@
 //! The commands of `openclaw`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,20 +55,17 @@ enum Command {
     },
     /// Looks for what could keep the gateway from working, and says how to mend it.
     Doctor,
-    /// Becomes another program that ends when the process PARENT does.
-    #[command(name = child::TIE, hide = true)]
-    Child {
-        parent: u32,
-        program: OsString,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
 }
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let line = CommandLine::parse();
-    match act(line) {
+    // Not a command of clap's: the options after it are another program's.
+    let mut words = std::env::args_os().skip(1);
+    let done = match words.next() {
+        Some(word) if word == child::TIE => Err(child::become_child(words)),
+        _ => act(CommandLine::parse()),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("openclaw: {error:#}");
@@ -79,14 +75,6 @@ pub fn main() -> ExitCode {
 }
 
 fn act(line: CommandLine) -> anyhow::Result<ExitCode> {
-    if let Command::Child {
-        parent,
-        program,
-        arguments,
-    } = &line.command
-    {
-        return Err(child::become_child(*parent, program, arguments));
-    }
     let home = Home::at(line.data)?;
     let file = line.config.as_deref();
     let read = || Settings::read(file, &home);
@@ -100,7 +88,6 @@ fn act(line: CommandLine) -> anyhow::Result<ExitCode> {
         }
         Command::Config { command } => config::run(&command, file, &home)?,
         Command::Doctor => return doctor::run(file, &home),
-        Command::Child { .. } => unreachable!("has become another program above"),
     }
     Ok(ExitCode::SUCCESS)
 }

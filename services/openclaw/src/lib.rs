@@ -1,6 +1,7 @@
 //! All settings of the gateway: a section a service.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use chassis::settings::{Check, Mistakes, Names, load};
@@ -17,6 +18,8 @@ mod gateway;
 mod greeting;
 pub mod home;
 mod pairing;
+mod pending;
+use pending::{control_plane, router};
 mod servers;
 mod services;
 
@@ -148,6 +151,16 @@ impl Settings {
     pub fn usual_file(home: &Home) -> Option<PathBuf> {
         let places = [PathBuf::from(FILE), home.join(FILE)];
         places.into_iter().find(|place| place.is_file())
+    }
+
+    /// Where the page and the WebSocket are.
+    fn page_address(&self) -> SocketAddr {
+        SocketAddr::new(self.gateway.host, self.gateway.port)
+    }
+
+    /// Where the admin API is.
+    fn admin_address(&self) -> SocketAddr {
+        SocketAddr::new(self.gateway.host, self.gateway.grpc_port)
     }
 
     /// The bus as its library wants it.

@@ -105,13 +105,26 @@ impl Api {
     }
 
     /// Makes one call and brings its result as it came, within `timeout`.
-    pub(crate) async fn ask(&self, request: &Request, timeout: Duration) -> Result<Box<RawValue>, Failure> {
-        let post = self.http.post(format!("{}/{}", self.methods, request.method));
+    pub(crate) async fn ask(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Box<RawValue>, Failure> {
+        let post = self
+            .http
+            .post(format!("{}/{}", self.methods, request.method));
         let (post, timeout) = match request.files.as_slice() {
             [] => (post.json(&request.params), timeout),
-            files => (post.multipart(self.form(&request.params, files).await?), timeout * UPLOAD_FACTOR),
+            files => (
+                post.multipart(self.form(&request.params, files).await?),
+                timeout * UPLOAD_FACTOR,
+            ),
         };
-        let response = post.timeout(timeout).send().await.map_err(|error| Failure::Silent(lost(error)))?;
+        let response = post
+            .timeout(timeout)
+            .send()
+            .await
+            .map_err(|error| Failure::Silent(lost(error)))?;
         let status = response.status().as_u16();
         let body = read(response).await.map_err(|error| match status {
             200 => Failure::Silent(Error::Unknown(error)),
@@ -125,7 +138,11 @@ impl Api {
         &self,
         file_path: &str,
     ) -> Result<impl Stream<Item = Result<Bytes, reqwest::Error>> + use<>, String> {
-        let response = self.http.get(format!("{}/{file_path}", self.files)).send().await;
+        let response = self
+            .http
+            .get(format!("{}/{file_path}", self.files))
+            .send()
+            .await;
         let response = response.map_err(|error| error.without_url().to_string())?;
         match response.status().as_u16() {
             200 => Ok(response.bytes_stream().map_err(reqwest::Error::without_url)),
@@ -137,15 +154,23 @@ impl Api {
     async fn form(&self, params: &Value, files: &[(String, Attachment)]) -> Result<Form, Failure> {
         let mut form = Form::new();
         for (key, value) in params.as_object().into_iter().flatten() {
-            form = form.text(key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            form = form.text(
+                key.clone(),
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned),
+            );
         }
         for (name, file) in files {
             let unreadable = |error: std::io::Error| {
-                Failure::Silent(Error::Rejected(format!("the stored file cannot be read: {error}")))
+                Failure::Silent(Error::Rejected(format!(
+                    "the stored file cannot be read: {error}"
+                )))
             };
             let stored = self.media.open(&file.sha256).await.map_err(unreadable)?;
             let length = stored.metadata().await.map_err(unreadable)?.len();
-            let part = Part::stream_with_length(Body::wrap_stream(ReaderStream::new(stored)), length);
+            let part =
+                Part::stream_with_length(Body::wrap_stream(ReaderStream::new(stored)), length);
             form = form.part(name.clone(), part.file_name(file_name(file)));
         }
         Ok(form)
@@ -195,12 +220,24 @@ async fn read(response: Response) -> Result<Vec<u8>, BoxError> {
 
 /// Reads an answer. Bytes that are no UTF-8 are replaced, so that one bad text does not hide the others.
 fn understand(status: u16, body: &[u8]) -> Result<Box<RawValue>, Failure> {
-    let answer = serde_json::from_slice(body).or_else(|_| serde_json::from_str(&String::from_utf8_lossy(body)));
+    let answer = serde_json::from_slice(body)
+        .or_else(|_| serde_json::from_str(&String::from_utf8_lossy(body)));
     match answer {
-        Ok(Answer { ok: true, result, .. }) => Ok(result.unwrap_or_else(|| RawValue::NULL.to_owned())),
-        Ok(Answer { error_code, description, parameters, .. }) => {
+        Ok(Answer {
+            ok: true, result, ..
+        }) => Ok(result.unwrap_or_else(|| RawValue::NULL.to_owned())),
+        Ok(Answer {
+            error_code,
+            description,
+            parameters,
+            ..
+        }) => {
             let code = if error_code == 0 { status } else { error_code };
-            Err(Failure::Refused(Refusal::new(code, description, parameters)))
+            Err(Failure::Refused(Refusal::new(
+                code,
+                description,
+                parameters,
+            )))
         }
         // Not the Bot API's words: a proxy's, or an answer that was cut short.
         Err(error) if status == 200 => Err(Failure::Silent(Error::Unknown(error.into()))),
@@ -209,15 +246,38 @@ fn understand(status: u16, body: &[u8]) -> Result<Box<RawValue>, Failure> {
 }
 
 fn unexplained(status: u16) -> Refusal {
-    Refusal { code: status, description: "without an explanation".into(), ..Refusal::default() }
+    Refusal {
+        code: status,
+        description: "without an explanation".into(),
+        ..Refusal::default()
+    }
 }
 
 /// A name that a person may see, without folders and line breaks.
 fn file_name(file: &Attachment) -> String {
-    let name = file.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = name.chars().filter(|character| !character.is_control()).take(128).collect();
-    let extension = file.mime.rsplit('/').next().filter(|extension| extension.chars().all(char::is_alphanumeric));
-    if name.is_empty() { format!("file.{}", extension.filter(|it| !it.is_empty()).unwrap_or("bin")) } else { name }
+    let name = file
+        .file_name
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(128)
+        .collect();
+    let extension = file
+        .mime
+        .rsplit('/')
+        .next()
+        .filter(|extension| extension.chars().all(char::is_alphanumeric));
+    if name.is_empty() {
+        format!(
+            "file.{}",
+            extension.filter(|it| !it.is_empty()).unwrap_or("bin")
+        )
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
@@ -243,7 +303,10 @@ mod tests {
     fn a_status_without_words_still_counts() {
         assert_eq!(refused(502, b"<html>Bad Gateway</html>").code, 502);
         assert_eq!(refused(401, b"").code, 401);
-        assert!(matches!(understand(200, b"{\"ok\":tr"), Err(Failure::Silent(Error::Unknown(_)))));
+        assert!(matches!(
+            understand(200, b"{\"ok\":tr"),
+            Err(Failure::Silent(Error::Unknown(_)))
+        ));
     }
 
     #[test]
@@ -254,7 +317,13 @@ mod tests {
 
     #[test]
     fn a_file_name_is_only_a_name() {
-        let named = |name: &str, mime: &str| file_name(&Attachment { file_name: name.into(), mime: mime.into(), ..Attachment::default() });
+        let named = |name: &str, mime: &str| {
+            file_name(&Attachment {
+                file_name: name.into(),
+                mime: mime.into(),
+                ..Attachment::default()
+            })
+        };
         assert_eq!(named("../../etc/pass\nwd", ""), "passwd");
         assert_eq!(named("", "image/png"), "file.png");
         assert_eq!(named("", ""), "file.bin");

@@ -146,30 +146,66 @@ impl Config {
     pub(crate) fn mistakes(&self) -> Vec<(&'static str, &'static str, &'static str)> {
         let mut wrong = Vec::new();
         if !is_web(&self.api_url) {
-            wrong.push(("api_url", "is no http or https address", "https://api.telegram.org"));
+            wrong.push((
+                "api_url",
+                "is no http or https address",
+                "https://api.telegram.org",
+            ));
         }
         if self.mode == Mode::Webhook && self.webhook_url.is_empty() {
-            wrong.push(("webhook_url", "is missing, and mode is webhook", "the public https address of webhook_listen"));
+            wrong.push((
+                "webhook_url",
+                "is missing, and mode is webhook",
+                "the public https address of webhook_listen",
+            ));
         }
         if !self.webhook_url.is_empty() && !is_web(&self.webhook_url) {
-            wrong.push(("webhook_url", "is no http or https address", "the public https address of webhook_listen"));
+            wrong.push((
+                "webhook_url",
+                "is no http or https address",
+                "the public https address of webhook_listen",
+            ));
         }
         if self.wants_webhook() && !is_secret(self.webhook_secret.expose()) {
             let instead = "16 to 256 characters of A-Z, a-z, 0-9, _ and -, such as `openssl rand -hex 24` prints";
-            wrong.push(("webhook_secret", "does not protect the webhook: anyone could speak for anyone", instead));
+            wrong.push((
+                "webhook_secret",
+                "does not protect the webhook: anyone could speak for anyone",
+                instead,
+            ));
         }
         if !(1..=100).contains(&self.webhook_connections) {
-            wrong.push(("webhook_connections", "is out of range", "a number from 1 to 100"));
+            wrong.push((
+                "webhook_connections",
+                "is out of range",
+                "a number from 1 to 100",
+            ));
         }
         if self.poll_timeout_s > 50 {
-            wrong.push(("poll_timeout_s", "is longer than Telegram holds a poll", "a number from 0 to 50"));
+            wrong.push((
+                "poll_timeout_s",
+                "is longer than Telegram holds a poll",
+                "a number from 0 to 50",
+            ));
         }
-        let rates = [self.per_account_per_s, self.per_chat_per_s, self.per_group_per_min];
+        let rates = [
+            self.per_account_per_s,
+            self.per_chat_per_s,
+            self.per_group_per_min,
+        ];
         if rates.iter().any(|rate| !rate.is_finite() || *rate < 0.0) {
-            wrong.push(("per_account_per_s", "or another rate is negative", "numbers from 0, which means no limit"));
+            wrong.push((
+                "per_account_per_s",
+                "or another rate is negative",
+                "numbers from 0, which means no limit",
+            ));
         }
         if self.request_timeout_ms == 0 || self.webhook_check_ms == 0 || self.webhook_read_ms == 0 {
-            wrong.push(("request_timeout_ms", "or another time is 0", "at least 1 millisecond"));
+            wrong.push((
+                "request_timeout_ms",
+                "or another time is 0",
+                "at least 1 millisecond",
+            ));
         }
         wrong
     }
@@ -190,7 +226,9 @@ fn is_web(address: &str) -> bool {
 /// Whether Telegram takes it and nobody guesses it.
 fn is_secret(secret: &str) -> bool {
     (MIN_SECRET_CHARS..=MAX_SECRET_CHARS).contains(&secret.len())
-        && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        && secret
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -198,24 +236,55 @@ mod tests {
     use super::*;
 
     fn webhook(secret: &str) -> Config {
-        Config { webhook_url: "https://bot.example.org/telegram".into(), webhook_secret: secret.into(), ..Config::default() }
+        Config {
+            webhook_url: "https://bot.example.org/telegram".into(),
+            webhook_secret: secret.into(),
+            ..Config::default()
+        }
     }
 
     #[test]
     fn a_webhook_without_a_good_secret_is_a_mistake() {
-        for weak in ["", "short", "exactly-15-char", "has blanks in it, and a comma", &"x".repeat(257)] {
+        for weak in [
+            "",
+            "short",
+            "exactly-15-char",
+            "has blanks in it, and a comma",
+            &"x".repeat(257),
+        ] {
             assert_eq!(webhook(weak).mistakes().len(), 1, "{weak}");
         }
         assert_eq!(webhook("abcdefGHIJKL_0-9").mistakes(), []);
-        assert_eq!(Config { mode: Mode::Polling, ..webhook("") }.mistakes(), []);
-        assert_eq!(Config { mode: Mode::Webhook, ..Config::default() }.mistakes().len(), 2);
+        assert_eq!(
+            Config {
+                mode: Mode::Polling,
+                ..webhook("")
+            }
+            .mistakes(),
+            []
+        );
+        assert_eq!(
+            Config {
+                mode: Mode::Webhook,
+                ..Config::default()
+            }
+            .mistakes()
+            .len(),
+            2
+        );
     }
 
     #[test]
     fn the_defaults_are_right_and_show_no_secret() {
-        let config = Config { token: "123:secret".into(), ..Config::default() };
+        let config = Config {
+            token: "123:secret".into(),
+            ..Config::default()
+        };
         assert_eq!(config.mistakes(), []);
-        assert!(!format!("{config:?}").contains("secret\""), "a token does not print");
+        assert!(
+            !format!("{config:?}").contains("secret\""),
+            "a token does not print"
+        );
         assert!(!format!("{config:?}").contains("123:"));
     }
 }

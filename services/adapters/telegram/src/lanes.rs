@@ -24,11 +24,18 @@ const SWEEP_EVERY: usize = 256;
 ///
 /// # Errors
 /// When the inbox gives up: none of the updates may be confirmed then.
-pub(crate) async fn publish(api: &Api, inbox: &Inbox, limits: Limits, updates: Vec<Inbound>) -> Result<(), Error> {
+pub(crate) async fn publish(
+    api: &Api,
+    inbox: &Inbox,
+    limits: Limits,
+    updates: Vec<Inbound>,
+) -> Result<(), Error> {
     let mut lanes: Vec<Vec<Inbound>> = Vec::new();
     let mut lane_of = HashMap::new();
     for update in updates {
-        let lane = *lane_of.entry(conversation(&update).to_owned()).or_insert(lanes.len());
+        let lane = *lane_of
+            .entry(conversation(&update).to_owned())
+            .or_insert(lanes.len());
         match lanes.get_mut(lane) {
             Some(lane) => lane.push(update),
             None => lanes.push(vec![update]),
@@ -41,12 +48,18 @@ pub(crate) async fn publish(api: &Api, inbox: &Inbox, limits: Limits, updates: V
         }
         Ok(())
     });
-    stream::iter(work).buffer_unordered(MAX_LANES).try_collect().await
+    stream::iter(work)
+        .buffer_unordered(MAX_LANES)
+        .try_collect()
+        .await
 }
 
 /// The conversation of an update; updates without one share a lane.
 pub(crate) fn conversation(update: &Inbound) -> &str {
-    update.address.as_ref().map_or("", |address| &address.conversation)
+    update
+        .address
+        .as_ref()
+        .map_or("", |address| &address.conversation)
 }
 
 /// Turns that callers take in the order in which they asked, one queue for each conversation.

@@ -9,7 +9,8 @@ use std::{
 };
 
 use adapter::{
-    Account, Action, Adapter, Capabilities, Error, Inbox, Proof, RetryPolicy, Unit, Via, media::MediaStore,
+    Account, Action, Adapter, Capabilities, Error, Inbox, Proof, RetryPolicy, Unit, Via,
+    media::MediaStore,
 };
 use anyhow::Context as _;
 use proto::v1::Address;
@@ -52,7 +53,12 @@ const COMMANDS: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// When the settings are wrong, or when the bus gives up.
-pub async fn run(ctx: chassis::Context, name: &str, media: MediaStore, config: Config) -> anyhow::Result<()> {
+pub async fn run(
+    ctx: chassis::Context,
+    name: &str,
+    media: MediaStore,
+    config: Config,
+) -> anyhow::Result<()> {
     let account = Account {
         platform: "telegram".into(),
         name: name.to_owned(),
@@ -96,7 +102,10 @@ impl Telegram {
         if let Some((setting, what, instead)) = config.mistakes().first() {
             anyhow::bail!("telegram.{name}.{setting} {what}; write {instead}");
         }
-        anyhow::ensure!(!config.token.is_empty(), "telegram.{name}.token is missing; write the token from @BotFather");
+        anyhow::ensure!(
+            !config.token.is_empty(),
+            "telegram.{name}.token is missing; write the token from @BotFather"
+        );
         let api = Api::new(&config, media).context("HTTP client for Telegram")?;
         Ok(Self {
             api: Arc::new(api),
@@ -112,14 +121,23 @@ impl Telegram {
 
     /// Calls a method by its name.
     async fn method(&self, method: &'static str, params: Value) -> Result<Value, Failure> {
-        self.api.call(Request { method, params, files: Vec::new() }).await
+        self.api
+            .call(Request {
+                method,
+                params,
+                files: Vec::new(),
+            })
+            .await
     }
 
     /// Who the bot is, asked once.
     async fn identity(&self) -> Result<Identity, Error> {
         let asked = self.identity.get_or_try_init(|| async {
             let me = self.method("getMe", json!({})).await?;
-            let id = me["id"].as_i64().map(|id| id.to_string()).unwrap_or_default();
+            let id = me["id"]
+                .as_i64()
+                .map(|id| id.to_string())
+                .unwrap_or_default();
             let username = me["username"].as_str().unwrap_or_default().to_owned();
             Ok::<_, Error>(Identity { id, username })
         });
@@ -131,24 +149,40 @@ impl Telegram {
         if !self.config.commands || self.greeted.swap(true, Ordering::AcqRel) {
             return;
         }
-        let commands = COMMANDS.map(|(command, description)| json!({"command": command, "description": description}));
-        if let Err(failure) = self.method("setMyCommands", json!({"commands": commands})).await {
+        let commands = COMMANDS
+            .map(|(command, description)| json!({"command": command, "description": description}));
+        if let Err(failure) = self
+            .method("setMyCommands", json!({"commands": commands}))
+            .await
+        {
             let error = Error::from(failure);
-            warn!(error = &error as &dyn std::error::Error, "commands not put into the menu");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "commands not put into the menu"
+            );
         }
     }
 
     fn limits(&self) -> Limits {
         let patience = Duration::from_secs(self.config.file_timeout_s);
-        Limits { max_bytes: self.config.max_file_bytes, patience }
+        Limits {
+            max_bytes: self.config.max_file_bytes,
+            patience,
+        }
     }
 
     fn now(&self) -> Now {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.now
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn turn(&self, inbox: &Inbox, via: Via, trouble: &str) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Now { via, trouble: trouble.to_owned() };
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Now {
+            via,
+            trouble: trouble.to_owned(),
+        };
         inbox.via(via);
     }
 }
@@ -170,7 +204,11 @@ impl Adapter for Telegram {
             threads: true,
             streaming: self.config.streaming,
             min_edit_interval: Duration::from_millis(self.config.min_edit_ms),
-            connection: if self.config.wants_webhook() { Via::Webhook } else { Via::Polling },
+            connection: if self.config.wants_webhook() {
+                Via::Webhook
+            } else {
+                Via::Polling
+            },
             retry: RetryPolicy::Exponential(Duration::from_secs(1)),
             rate: self.config.rate(),
             idempotent: false,
@@ -195,8 +233,15 @@ impl Adapter for Telegram {
             };
             let worked = self.delivered.load(Ordering::Relaxed) > delivered;
             failures = if worked { 1 } else { failures + 1 };
-            let time = polling_time(Duration::from_millis(self.config.webhook_retry_ms), failures);
-            warn!(why, "polling for {} s instead of the webhook", time.as_secs());
+            let time = polling_time(
+                Duration::from_millis(self.config.webhook_retry_ms),
+                failures,
+            );
+            warn!(
+                why,
+                "polling for {} s instead of the webhook",
+                time.as_secs()
+            );
             metrics::counter!("openclaw_telegram_failovers_total").increment(1);
             self.turn(inbox, Via::Polling, &why);
             self.poll(inbox, sleep(time)).await?;
@@ -220,8 +265,15 @@ impl Adapter for Telegram {
             }
             detail = format!("webhook, {} updates wait", info["pending_update_count"]);
         }
-        let display_name = me["username"].as_str().map(|name| format!("@{name}")).unwrap_or_default();
-        Ok(Proof { display_name, via: now.via, detail })
+        let display_name = me["username"]
+            .as_str()
+            .map(|name| format!("@{name}"))
+            .unwrap_or_default();
+        Ok(Proof {
+            display_name,
+            via: now.via,
+            detail,
+        })
     }
 }
 

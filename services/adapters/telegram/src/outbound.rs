@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use teloxide_core::{
     payloads::{
-        AnswerCallbackQuery, DeleteMessage, EditMessageText, SendChatAction, SendLocation, SendMessage,
-        SetMessageReaction,
+        AnswerCallbackQuery, DeleteMessage, EditMessageText, SendChatAction, SendLocation,
+        SendMessage, SetMessageReaction,
     },
     types::{CallbackQueryId, ChatAction, MessageId, ReactionType, ReplyParameters},
 };
@@ -44,8 +44,14 @@ pub struct Request {
 /// The id of the message that an answer tells of; of an album, its first. Empty where there is none.
 #[must_use]
 pub fn message_id(answer: &Value) -> String {
-    let message = answer.as_array().and_then(|album| album.first()).unwrap_or(answer);
-    message["message_id"].as_i64().map(|id| id.to_string()).unwrap_or_default()
+    let message = answer
+        .as_array()
+        .and_then(|album| album.first())
+        .unwrap_or(answer);
+    message["message_id"]
+        .as_i64()
+        .map(|id| id.to_string())
+        .unwrap_or_default()
 }
 
 /// The request that does `action` at `to`.
@@ -55,16 +61,33 @@ pub fn message_id(answer: &Value) -> String {
 /// file that it does not take.
 pub fn to_request(to: &Address, action: &Action) -> Result<Request, Error> {
     match action {
-        Action::Text { body, reply_to, buttons, silent } => {
-            text(&Target::of(to)?, body, reply_to.as_deref(), buttons, *silent)
-        }
-        Action::Media { kind, files, caption, reply_to } => {
-            media::request(&Target::of(to)?, *kind, files, caption, reply_to.as_deref())
-        }
-        Action::Edit { message_id, body, buttons } => edit(&Target::of(to)?, message_id, body, buttons),
+        Action::Text {
+            body,
+            reply_to,
+            buttons,
+            silent,
+        } => text(
+            &Target::of(to)?,
+            body,
+            reply_to.as_deref(),
+            buttons,
+            *silent,
+        ),
+        Action::Media {
+            kind,
+            files,
+            caption,
+            reply_to,
+        } => media::request(&Target::of(to)?, *kind, files, caption, reply_to.as_deref()),
+        Action::Edit {
+            message_id,
+            body,
+            buttons,
+        } => edit(&Target::of(to)?, message_id, body, buttons),
         Action::Delete { message_id } => delete(&Target::of(to)?, message_id),
         Action::React { message_id, emoji } => {
-            let mut react = SetMessageReaction::new(Target::of(to)?.chat, MessageId(number(message_id)?));
+            let mut react =
+                SetMessageReaction::new(Target::of(to)?.chat, MessageId(number(message_id)?));
             react.reaction = Some(reaction(emoji));
             request("setMessageReaction", &react)
         }
@@ -78,11 +101,19 @@ pub fn to_request(to: &Address, action: &Action) -> Result<Request, Error> {
             answer.text = (!text.is_empty()).then(|| text.chars().take(MAX_NOTICE_CHARS).collect());
             request("answerCallbackQuery", &answer)
         }
-        Action::Location { location, reply_to } => place(&Target::of(to)?, location, reply_to.as_deref()),
+        Action::Location { location, reply_to } => {
+            place(&Target::of(to)?, location, reply_to.as_deref())
+        }
     }
 }
 
-fn text(target: &Target, body: &Rich, reply_to: Option<&str>, rows: &[ButtonRow], silent: bool) -> Result<Request, Error> {
+fn text(
+    target: &Target,
+    body: &Rich,
+    reply_to: Option<&str>,
+    rows: &[ButtonRow],
+    silent: bool,
+) -> Result<Request, Error> {
     let mut message = SendMessage::new(target.chat.clone(), &body.text);
     message.entities = entities::of(body);
     message.reply_parameters = reply(reply_to)?;
@@ -91,8 +122,17 @@ fn text(target: &Target, body: &Rich, reply_to: Option<&str>, rows: &[ButtonRow]
     request("sendMessage", &message).map(|request| target.aim(request))
 }
 
-fn edit(target: &Target, message_id: &str, body: &Rich, rows: &[ButtonRow]) -> Result<Request, Error> {
-    let mut edit = EditMessageText::new(target.chat.clone(), MessageId(number(message_id)?), &body.text);
+fn edit(
+    target: &Target,
+    message_id: &str,
+    body: &Rich,
+    rows: &[ButtonRow],
+) -> Result<Request, Error> {
+    let mut edit = EditMessageText::new(
+        target.chat.clone(),
+        MessageId(number(message_id)?),
+        &body.text,
+    );
     edit.entities = entities::of(body);
     edit.reply_markup = buttons::keyboard(rows)?;
     request("editMessageText", &edit).map(|request| target.name_business(request))
@@ -101,7 +141,10 @@ fn edit(target: &Target, message_id: &str, body: &Rich, rows: &[ButtonRow]) -> R
 fn delete(target: &Target, message_id: &str) -> Result<Request, Error> {
     let message_id = MessageId(number(message_id)?);
     match &target.business {
-        None => request("deleteMessage", &DeleteMessage::new(target.chat.clone(), message_id)),
+        None => request(
+            "deleteMessage",
+            &DeleteMessage::new(target.chat.clone(), message_id),
+        ),
         Some(business) => {
             let params = json!({"business_connection_id": business, "message_ids": [message_id.0]});
             request("deleteBusinessMessages", &params)
@@ -111,7 +154,8 @@ fn delete(target: &Target, message_id: &str) -> Result<Request, Error> {
 
 fn place(target: &Target, location: &Location, reply_to: Option<&str>) -> Result<Request, Error> {
     let mut place = SendLocation::new(target.chat.clone(), location.latitude, location.longitude);
-    place.horizontal_accuracy = (location.accuracy_m > 0.0).then(|| location.accuracy_m.min(1500.0));
+    place.horizontal_accuracy =
+        (location.accuracy_m > 0.0).then(|| location.accuracy_m.min(1500.0));
     place.reply_parameters = reply(reply_to)?;
     if location.title.is_empty() {
         return request("sendLocation", &place).map(|request| target.aim(request));
@@ -119,7 +163,11 @@ fn place(target: &Target, location: &Location, reply_to: Option<&str>) -> Result
     // A place with a name is a venue, which wants an address too.
     let mut request = request("sendVenue", &place)?;
     request.params["title"] = json!(location.title);
-    request.params["address"] = json!(if location.street.is_empty() { &location.title } else { &location.street });
+    request.params["address"] = json!(if location.street.is_empty() {
+        &location.title
+    } else {
+        &location.street
+    });
     Ok(target.aim(request))
 }
 
@@ -127,8 +175,12 @@ fn place(target: &Target, location: &Location, reply_to: Option<&str>) -> Result
 fn reaction(emoji: &str) -> Vec<ReactionType> {
     match emoji.strip_prefix("custom:") {
         _ if emoji.is_empty() => Vec::new(),
-        Some(id) => vec![ReactionType::CustomEmoji { custom_emoji_id: teloxide_core::types::CustomEmojiId(id.into()) }],
-        None => vec![ReactionType::Emoji { emoji: emoji.into() }],
+        Some(id) => vec![ReactionType::CustomEmoji {
+            custom_emoji_id: teloxide_core::types::CustomEmojiId(id.into()),
+        }],
+        None => vec![ReactionType::Emoji {
+            emoji: emoji.into(),
+        }],
     }
 }
 
@@ -140,10 +192,16 @@ fn reply(to: Option<&str>) -> Result<Option<ReplyParameters>, Error> {
 
 /// The number that Telegram means by an id.
 fn number(id: &str) -> Result<i32, Error> {
-    id.parse().map_err(|_| Error::Rejected(format!("`{id}` is no message id of Telegram")))
+    id.parse()
+        .map_err(|_| Error::Rejected(format!("`{id}` is no message id of Telegram")))
 }
 
 fn request(method: &'static str, params: &impl Serialize) -> Result<Request, Error> {
-    let params = serde_json::to_value(params).map_err(|error| Error::Rejected(error.to_string()))?;
-    Ok(Request { method, params, files: Vec::new() })
+    let params =
+        serde_json::to_value(params).map_err(|error| Error::Rejected(error.to_string()))?;
+    Ok(Request {
+        method,
+        params,
+        files: Vec::new(),
+    })
 }

@@ -26,7 +26,11 @@ impl Telegram {
     /// Polls until `until`, between two answers.
     ///
     /// The offset moves only when everything before it is on the bus; Telegram keeps it, so it is not kept here.
-    pub(crate) async fn poll(&self, inbox: &Inbox, until: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    pub(crate) async fn poll(
+        &self,
+        inbox: &Inbox,
+        until: impl Future<Output = ()> + Send,
+    ) -> Result<(), Error> {
         self.release_webhook().await?;
         let mut until = std::pin::pin!(until);
         loop {
@@ -40,10 +44,14 @@ impl Telegram {
                     inbox.heard();
                     self.take(inbox, &updates).await?;
                 }
-                Err(Failure::Refused(refusal)) if refusal.is_webhook_conflict() => self.release_webhook().await?,
+                Err(Failure::Refused(refusal)) if refusal.is_webhook_conflict() => {
+                    self.release_webhook().await?
+                }
                 Err(Failure::Refused(refusal)) if refusal.code == 409 => {
                     let why = "another process polls with this bot's token; stop it, or give it a bot of its own";
-                    return Err(Error::Unavailable(format!("{why} ({})", refusal.description).into()));
+                    return Err(Error::Unavailable(
+                        format!("{why} ({})", refusal.description).into(),
+                    ));
                 }
                 Err(failure) => {
                     metrics::counter!("openclaw_telegram_polls_failed_total").increment(1);
@@ -59,13 +67,23 @@ impl Telegram {
     }
 
     async fn updates(&self, limit: u32, timeout_s: u64) -> Result<Box<RawValue>, Failure> {
-        let mut params = json!({"limit": limit, "timeout": timeout_s, "allowed_updates": ALLOWED_UPDATES});
+        let mut params =
+            json!({"limit": limit, "timeout": timeout_s, "allowed_updates": ALLOWED_UPDATES});
         let offset = self.offset.load(Ordering::Acquire);
         if offset > 0 {
             params["offset"] = json!(offset);
         }
         let patience = Duration::from_secs(timeout_s) + SLACK.min(self.config.request_timeout());
-        self.api.ask(&Request { method: "getUpdates", params, files: Vec::new() }, patience).await
+        self.api
+            .ask(
+                &Request {
+                    method: "getUpdates",
+                    params,
+                    files: Vec::new(),
+                },
+                patience,
+            )
+            .await
     }
 
     /// Stores the updates of one answer and moves the offset behind them.
@@ -75,14 +93,21 @@ impl Telegram {
             return Ok(());
         }
         let identity = self.identity().await?;
-        let updates = batch.iter().map(|raw| inbound::from_update(raw, &self.account, &identity)).collect();
+        let updates = batch
+            .iter()
+            .map(|raw| inbound::from_update(raw, &self.account, &identity))
+            .collect();
         lanes::publish(&self.api, inbox, self.limits(), updates).await?;
 
         let ids: Vec<_> = batch.iter().map(|raw| inbound::update_id(raw)).collect();
         let unreadable = ids.iter().filter(|id| id.is_none()).count();
         if unreadable > 0 {
-            metrics::counter!("openclaw_telegram_updates_unreadable_total").increment(unreadable as u64);
-            warn!(count = unreadable, "updates without a readable number were stored as unknown");
+            metrics::counter!("openclaw_telegram_updates_unreadable_total")
+                .increment(unreadable as u64);
+            warn!(
+                count = unreadable,
+                "updates without a readable number were stored as unknown"
+            );
         }
         let before = self.offset.load(Ordering::Acquire);
         let after = next_offset(before, &ids);
@@ -105,7 +130,8 @@ impl Telegram {
             return Err(Error::Unavailable(why.into()));
         }
         info!("webhook removed, polling instead");
-        self.method("deleteWebhook", json!({"drop_pending_updates": false})).await?;
+        self.method("deleteWebhook", json!({"drop_pending_updates": false}))
+            .await?;
         Ok(())
     }
 }
@@ -127,8 +153,15 @@ mod tests {
 
     #[test]
     fn the_offset_goes_behind_the_highest_number() {
-        assert_eq!(next_offset(0, &[Some(7), None, Some(9_000_000_000), Some(8)]), 9_000_000_001);
-        assert_eq!(next_offset(50, &[Some(3)]), 4, "Telegram may begin anew with a lower number");
+        assert_eq!(
+            next_offset(0, &[Some(7), None, Some(9_000_000_000), Some(8)]),
+            9_000_000_001
+        );
+        assert_eq!(
+            next_offset(50, &[Some(3)]),
+            4,
+            "Telegram may begin anew with a lower number"
+        );
         assert_eq!(next_offset(0, &[Some(i64::MAX)]), i64::MAX);
     }
 

@@ -60,7 +60,9 @@ impl Refusal {
 
     /// The same request without what Telegram stumbled over; none if that would be no other request.
     pub(crate) fn revise(&self, request: &mut Request) -> bool {
-        let Some(params) = request.params.as_object_mut() else { return false };
+        let Some(params) = request.params.as_object_mut() else {
+            return false;
+        };
         if let Some(new_id) = self.migrate_to {
             return params.insert("chat_id".into(), new_id.into()) != Some(Value::from(new_id));
         }
@@ -76,8 +78,15 @@ impl Refusal {
         for (words, fields) in stumbled {
             if words.iter().all(|words| self.says(words)) {
                 revised |= fields.iter().any(|field| params.remove(*field).is_some());
-                for item in params.get_mut("media").and_then(Value::as_array_mut).into_iter().flatten() {
-                    revised |= item.as_object_mut().is_some_and(|item| fields.iter().any(|field| item.remove(*field).is_some()));
+                for item in params
+                    .get_mut("media")
+                    .and_then(Value::as_array_mut)
+                    .into_iter()
+                    .flatten()
+                {
+                    revised |= item.as_object_mut().is_some_and(|item| {
+                        fields.iter().any(|field| item.remove(*field).is_some())
+                    });
                 }
             }
         }
@@ -108,26 +117,52 @@ mod tests {
     use serde_json::json;
 
     fn refusal(code: u16, description: &str) -> Refusal {
-        Refusal { code, description: description.into(), ..Refusal::default() }
+        Refusal {
+            code,
+            description: description.into(),
+            ..Refusal::default()
+        }
     }
 
     fn request(params: Value) -> Request {
-        Request { method: "sendMessage", params, files: Vec::new() }
+        Request {
+            method: "sendMessage",
+            params,
+            files: Vec::new(),
+        }
     }
 
     #[test]
     fn each_refusal_says_what_can_be_done() {
-        let limited = Refusal { retry_after: Some(Duration::from_secs(14)), ..refusal(429, "Too Many Requests") };
+        let limited = Refusal {
+            retry_after: Some(Duration::from_secs(14)),
+            ..refusal(429, "Too Many Requests")
+        };
         assert!(matches!(limited.into(), Error::RateLimited(wait) if wait.as_secs() == 14));
-        assert!(matches!(refusal(502, "Bad Gateway").into(), Error::Unavailable(_)));
-        assert!(matches!(refusal(401, "Unauthorized").into(), Error::Unauthorized(_)));
-        assert!(matches!(refusal(404, "Not Found").into(), Error::Unauthorized(_)));
-        assert!(matches!(refusal(403, "Forbidden: bot was blocked by the user").into(), Error::Rejected(_)));
+        assert!(matches!(
+            refusal(502, "Bad Gateway").into(),
+            Error::Unavailable(_)
+        ));
+        assert!(matches!(
+            refusal(401, "Unauthorized").into(),
+            Error::Unauthorized(_)
+        ));
+        assert!(matches!(
+            refusal(404, "Not Found").into(),
+            Error::Unauthorized(_)
+        ));
+        assert!(matches!(
+            refusal(403, "Forbidden: bot was blocked by the user").into(),
+            Error::Rejected(_)
+        ));
     }
 
     #[test]
     fn a_group_that_moved_is_followed_once() {
-        let moved = Refusal { migrate_to: Some(-100), ..refusal(400, "group chat was upgraded") };
+        let moved = Refusal {
+            migrate_to: Some(-100),
+            ..refusal(400, "group chat was upgraded")
+        };
         let mut asked = request(json!({"chat_id": -5}));
         assert!(moved.revise(&mut asked));
         assert_eq!(asked.params["chat_id"], -100);
@@ -136,10 +171,17 @@ mod tests {
 
     #[test]
     fn what_telegram_stumbles_over_is_left_out_once() {
-        let whole = json!({"text": "a", "entities": [], "reply_parameters": {}, "message_thread_id": 7});
+        let whole =
+            json!({"text": "a", "entities": [], "reply_parameters": {}, "message_thread_id": 7});
         for (said, field) in [
-            ("Bad Request: can't parse entities: unexpected end", "entities"),
-            ("Bad Request: message to be replied not found", "reply_parameters"),
+            (
+                "Bad Request: can't parse entities: unexpected end",
+                "entities",
+            ),
+            (
+                "Bad Request: message to be replied not found",
+                "reply_parameters",
+            ),
             ("Bad Request: message thread not found", "message_thread_id"),
         ] {
             let mut asked = request(whole.clone());
@@ -153,8 +195,17 @@ mod tests {
 
     #[test]
     fn what_is_already_so_is_a_success() {
-        assert!(refusal(400, "Bad Request: message is not modified: same").is_success("editMessageText"));
-        assert!(refusal(400, "Bad Request: query is too old and response timeout expired").is_success("answerCallbackQuery"));
+        assert!(
+            refusal(400, "Bad Request: message is not modified: same")
+                .is_success("editMessageText")
+        );
+        assert!(
+            refusal(
+                400,
+                "Bad Request: query is too old and response timeout expired"
+            )
+            .is_success("answerCallbackQuery")
+        );
         assert!(!refusal(400, "Bad Request: message is not modified").is_success("sendMessage"));
     }
 }

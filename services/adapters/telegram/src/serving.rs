@@ -29,7 +29,9 @@ impl Telegram {
     pub(crate) async fn serve(&self, inbox: &Inbox) -> Result<(), Error> {
         let address = self.config.webhook_listen;
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            Error::Unavailable(format!("cannot listen for webhook calls on {address}: {error}").into())
+            Error::Unavailable(
+                format!("cannot listen for webhook calls on {address}: {error}").into(),
+            )
         })?;
         let door = Door {
             api: Arc::clone(&self.api),
@@ -73,16 +75,27 @@ impl Telegram {
     /// Looks after the webhook until it is unreached in mode `auto`.
     async fn watch(&self, inbox: &Inbox) -> Result<(), Error> {
         let delivered = || self.delivered.load(Ordering::Relaxed);
-        let mut watch = Watch::new(&self.config.webhook_url, self.config.webhook_failures, delivered());
+        let mut watch = Watch::new(
+            &self.config.webhook_url,
+            self.config.webhook_failures,
+            delivered(),
+        );
         let mut replaced = 0;
         loop {
             sleep(Duration::from_millis(self.config.webhook_check_ms)).await;
-            let info = match self.method("getWebhookInfo", Value::Null).await.map_err(Error::from) {
+            let info = match self
+                .method("getWebhookInfo", Value::Null)
+                .await
+                .map_err(Error::from)
+            {
                 Ok(info) => serde_json::from_value::<WebhookInfo>(info).unwrap_or_default(),
                 Err(error @ Error::Unauthorized(_)) => return Err(error),
                 Err(error) => {
                     // Says nothing about the way from Telegram to here.
-                    warn!(error = &error as &dyn std::error::Error, "webhook not looked at");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "webhook not looked at"
+                    );
                     continue;
                 }
             };
@@ -93,15 +106,24 @@ impl Telegram {
                     inbox.heard();
                 }
                 Verdict::Doubtful => {
-                    warn!(waiting = info.pending_update_count, why = info.last_error_message, "webhook perhaps not reached");
+                    warn!(
+                        waiting = info.pending_update_count,
+                        why = info.last_error_message,
+                        "webhook perhaps not reached"
+                    );
                 }
                 Verdict::Unreached if self.config.mode == Mode::Auto => return Ok(()),
                 Verdict::Unreached => {
-                    let why = format!("Telegram does not reach the webhook: {}", info.last_error_message);
+                    let why = format!(
+                        "Telegram does not reach the webhook: {}",
+                        info.last_error_message
+                    );
                     self.turn(inbox, Via::Webhook, &why);
                 }
                 Verdict::Replaced if replaced >= MAX_REPLACED => {
-                    return Err(Error::Unavailable("another process sets its own webhook for this bot again and again".into()));
+                    return Err(Error::Unavailable(
+                        "another process sets its own webhook for this bot again and again".into(),
+                    ));
                 }
                 Verdict::Replaced => {
                     replaced += 1;

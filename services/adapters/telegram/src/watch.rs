@@ -44,7 +44,12 @@ pub(crate) struct Watch {
 impl Watch {
     /// Watches the webhook at `url`; `failures` doubts in a row are enough.
     pub(crate) fn new(url: &str, failures: u32, delivered: u64) -> Self {
-        Self { url: url.to_owned(), failures: failures.max(1), doubts: 0, delivered }
+        Self {
+            url: url.to_owned(),
+            failures: failures.max(1),
+            doubts: 0,
+            delivered,
+        }
     }
 
     /// Judges what Telegram says, given how many calls have been answered well so far.
@@ -59,13 +64,19 @@ impl Watch {
             return Verdict::Reached;
         }
         self.doubts += 1;
-        if self.doubts >= self.failures { Verdict::Unreached } else { Verdict::Doubtful }
+        if self.doubts >= self.failures {
+            Verdict::Unreached
+        } else {
+            Verdict::Doubtful
+        }
     }
 }
 
 /// How long to poll after the webhook has failed `times` in a row.
 pub(crate) fn polling_time(first: Duration, times: u32) -> Duration {
-    first.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1))).min(MAX_RETRY)
+    first
+        .saturating_mul(2_u32.saturating_pow(times.saturating_sub(1)))
+        .min(MAX_RETRY)
 }
 
 #[cfg(test)]
@@ -73,7 +84,11 @@ mod tests {
     use super::*;
 
     fn waiting(pending_update_count: u64) -> WebhookInfo {
-        WebhookInfo { url: "https://a".into(), pending_update_count, ..WebhookInfo::default() }
+        WebhookInfo {
+            url: "https://a".into(),
+            pending_update_count,
+            ..WebhookInfo::default()
+        }
     }
 
     #[test]
@@ -96,6 +111,9 @@ mod tests {
     #[test]
     fn each_failure_doubles_the_polling() {
         let first = Duration::from_secs(300);
-        assert_eq!([1, 2, 3, 9].map(|times| polling_time(first, times).as_secs()), [300, 600, 1200, 3600]);
+        assert_eq!(
+            [1, 2, 3, 9].map(|times| polling_time(first, times).as_secs()),
+            [300, 600, 1200, 3600]
+        );
     }
 }

@@ -68,7 +68,9 @@ impl Door {
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
-            let Ok(place) = places.clone().acquire_owned().await else { continue };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                continue;
+            };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let door = Arc::clone(&self);
@@ -79,7 +81,10 @@ impl Door {
                 }
                 Err(error) => {
                     // Out of files, most likely: it passes when connections end.
-                    warn!(error = &error as &dyn std::error::Error, "webhook connection not taken");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "webhook connection not taken"
+                    );
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -97,7 +102,10 @@ impl Door {
             .header_read_timeout(read_timeout)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(error) = connection.await {
-            debug!(error = &error as &dyn std::error::Error, "webhook connection ended");
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "webhook connection ended"
+            );
         }
     }
 
@@ -117,7 +125,11 @@ impl Door {
         };
         match self.store(&body).await {
             true => StatusCode::OK.into_response(),
-            false => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, COME_AGAIN_S)]).into_response(),
+            false => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                [(header::RETRY_AFTER, COME_AGAIN_S)],
+            )
+                .into_response(),
         }
     }
 
@@ -140,7 +152,10 @@ impl Door {
             files::fetch(&self.api, self.inbox.media(), self.limits, &mut update).await;
             timeout(self.patience, self.inbox.accept(update)).await
         };
-        let stored = matches!(timeout(self.patience + self.limits.patience, work).await, Ok(Ok(Ok(()))));
+        let stored = matches!(
+            timeout(self.patience + self.limits.patience, work).await,
+            Ok(Ok(Ok(())))
+        );
         if stored {
             self.delivered.fetch_add(1, Ordering::Relaxed);
             self.inbox.heard();
@@ -151,7 +166,10 @@ impl Door {
 
 /// The whole body, unless it is too large.
 async fn read(request: Request<Body>) -> Result<Vec<u8>, StatusCode> {
-    let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let stated = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if stated.is_some_and(|length: usize| length > MAX_BODY_BYTES) {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }

@@ -221,6 +221,27 @@ async fn a_missing_folder_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_written_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refusal(folder.path()).await;
+    assert!(said.contains("cannot be opened for writing"), "{said}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_what_people_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.sqlite");
+    let (mut writer, _) = open(&path).await.unwrap();
+    writer.apply(&[said(1)], at(1)).await.unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "the file and its log");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("l.sqlite");

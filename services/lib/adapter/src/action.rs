@@ -77,8 +77,21 @@ impl Action {
     pub fn repeatable(&self) -> bool {
         match self {
             Self::Text { .. } | Self::Media { .. } | Self::Location { .. } => false,
-            Self::Edit { .. } | Self::Delete { .. } | Self::React { .. } | Self::Typing | Self::AnswerCallback { .. } => true,
+            Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::React { .. }
+            | Self::Typing
+            | Self::AnswerCallback { .. } => true,
         }
+    }
+
+    /// Whether people see a new or another message by it: what the limits of conversations count.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Text { .. } | Self::Media { .. } | Self::Edit { .. } | Self::Location { .. }
+        )
     }
 
     /// Name for logs and metrics.

@@ -48,7 +48,17 @@ pub struct Capabilities {
 }
 
 /// How an answer is shown while it is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Streaming {
     /// Not at all; only typing is shown.
@@ -128,7 +138,9 @@ impl Capabilities {
     /// What `outbound` asks for that the platform cannot do, as a sentence for people.
     #[must_use]
     pub fn missing(&self, outbound: &Outbound) -> Option<String> {
-        use outbound::Action::{AnswerCallback, Delete, Edit, Location, Media, React, Text, Typing};
+        use outbound::Action::{
+            AnswerCallback, Delete, Edit, Location, Media, React, Text, Typing,
+        };
         let (able, what) = match &outbound.action {
             None => return Some("the action is unknown to this version".into()),
             Some(Text(_)) => return None,
@@ -151,9 +163,16 @@ mod tests {
     #[test]
     fn pauses_grow_from_one_second_to_sixty() {
         let policy = RetryPolicy::Exponential(Duration::from_secs(1));
-        let pauses: Vec<u64> = [1, 2, 3, 7, 1000].map(|n| policy.pause(n, 0.5).as_secs()).to_vec();
+        let pauses: Vec<u64> = [1, 2, 3, 7, 1000]
+            .map(|n| policy.pause(n, 0.5).as_secs())
+            .to_vec();
         assert_eq!(pauses, [1, 2, 4, 60, 60]);
-        assert_eq!(RetryPolicy::Linear(Duration::from_secs(5)).pause(3, 0.5).as_secs(), 15);
+        assert_eq!(
+            RetryPolicy::Linear(Duration::from_secs(5))
+                .pause(3, 0.5)
+                .as_secs(),
+            15
+        );
         assert!(RetryPolicy::Fixed(Duration::ZERO).pause(9, 0.0) >= Duration::from_millis(900));
     }
 }

@@ -42,8 +42,18 @@ impl Inbox {
         Self::of(bus, Arc::new(account), status, stop)
     }
 
-    pub(crate) fn of(bus: Bus, account: Arc<Account>, status: Arc<Status>, stop: CancellationToken) -> Self {
-        Self { bus, account, status, stop }
+    pub(crate) fn of(
+        bus: Bus,
+        account: Arc<Account>,
+        status: Arc<Status>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            bus,
+            account,
+            status,
+            stop,
+        }
     }
 
     /// Stores an event; when it returns `Ok`, the platform may forget it.
@@ -125,10 +135,16 @@ impl Inbox {
                     continue;
                 }
                 bus::Error::Unavailable(_) | bus::Error::Full(_) => {
-                    warn!(error = &failure as &dyn std::error::Error, "event waits for the bus");
+                    warn!(
+                        error = &failure as &dyn std::error::Error,
+                        "event waits for the bus"
+                    );
                 }
                 bus::Error::Invalid(_) | bus::Error::Refused(_) => {
-                    error!(error = &failure as &dyn std::error::Error, "event cannot be stored");
+                    error!(
+                        error = &failure as &dyn std::error::Error,
+                        "event cannot be stored"
+                    );
                 }
             }
             tokio::select! {
@@ -146,7 +162,12 @@ impl Inbox {
             "" => session::Key::of(&address, &sender).to_string(),
             asked_for => asked_for.to_owned(),
         };
-        subject::inbound(self.bus.partitions(), priority::of(inbound), &address.platform, &session_key)
+        subject::inbound(
+            self.bus.partitions(),
+            priority::of(inbound),
+            &address.platform,
+            &session_key,
+        )
     }
 }
 
@@ -161,7 +182,9 @@ fn shrink(inbound: &mut Inbound) -> bool {
     if matches!(inbound.body, Some(Body::Unknown(_))) {
         return false;
     }
-    inbound.body = Some(Body::Unknown(Unknown { kind: "too large".into() }));
+    inbound.body = Some(Body::Unknown(Unknown {
+        kind: "too large".into(),
+    }));
     true
 }
 
@@ -175,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_giant_event_shrinks_until_it_fits_and_no_further() {
-        let mut giant = Inbound { raw: vec![1; 9], ..Inbound::default() };
+        let mut giant = Inbound {
+            raw: vec![1; 9],
+            ..Inbound::default()
+        };
         assert!(shrink(&mut giant));
         assert!(giant.raw.is_empty() && giant.raw_cut);
         assert!(shrink(&mut giant));

@@ -50,22 +50,44 @@ enum Known {
 
 impl Intents {
     pub(crate) fn new(bus: &Bus) -> Self {
-        Self { store: bus.bucket(Bucket::Intents), known: Mutex::default() }
+        Self {
+            store: bus.bucket(Bucket::Intents),
+            known: Mutex::default(),
+        }
     }
 
     /// Stores that the chunk `key` is being sent, unless it was begun before. One write when all is well.
     ///
     /// # Errors
     /// The bus is away; the platform must not be called.
-    pub(crate) async fn begin(&self, key: &str, epoch: u64, to: &Address, chunks: u32) -> Result<Begun, Error> {
+    pub(crate) async fn begin(
+        &self,
+        key: &str,
+        epoch: u64,
+        to: &Address,
+        chunks: u32,
+    ) -> Result<Begun, Error> {
+        self.remember(key).await?;
         let known = self.known().get(key).cloned();
-        if let Some(Known::Result(ticket)) = known.clone() {
-            self.write(ticket).await?;
-        }
         let state = IntentState::Sending.into();
-        let intent = Intent { state, epoch, attempts: 1, to: Some(to.clone()), chunks, at_ms: now_ms(), ..Intent::default() };
+        let intent = Intent {
+            state,
+            epoch,
+            attempts: 1,
+            to: Some(to.clone()),
+            chunks,
+            at_ms: now_ms(),
+            ..Intent::default()
+        };
         match self.store.create(key, &intent).await {
-            Ok(Some(revision)) => return Ok(Begun::Go(Ticket { key: key.into(), revision, intent })),
+            Ok(Some(revision)) => {
+                self.known().remove(key);
+                return Ok(Begun::Go(Ticket {
+                    key: key.into(),
+                    revision,
+                    intent,
+                }));
+            }
             Ok(None) => {}
             Err(error) => {
                 if known.is_none() {
@@ -74,9 +96,16 @@ impl Intents {
                 return Err(error);
             }
         }
-        let Some((stored, revision)) = self.store.get::<Intent>(key).await? else { return Ok(Begun::Again) };
-        let ticket = Ticket { key: key.into(), revision, intent: stored };
-        let begun_by_us = matches!(known, Some(Known::NotCalled(ours)) if ours == ticket.intent.epoch);
+        let Some((stored, revision)) = self.store.get::<Intent>(key).await? else {
+            return Ok(Begun::Again);
+        };
+        let ticket = Ticket {
+            key: key.into(),
+            revision,
+            intent: stored,
+        };
+        let begun_by_us =
+            matches!(known, Some(Known::NotCalled(ours)) if ours == ticket.intent.epoch);
         match ticket.intent.state() {
             IntentState::Sent => Ok(Begun::Sent(ticket)),
             IntentState::Unknown => Ok(Begun::Unsure(ticket)),
@@ -99,7 +128,12 @@ impl Intents {
     ///
     /// # Errors
     /// As [`Intents::begin`].
-    pub(crate) async fn again(&self, ticket: Ticket, epoch: u64, attempts: u32) -> Result<Begun, Error> {
+    pub(crate) async fn again(
+        &self,
+        ticket: Ticket,
+        epoch: u64,
+        attempts: u32,
+    ) -> Result<Begun, Error> {
         let intent = Intent {
             state: IntentState::Sending.into(),
             epoch,
@@ -108,10 +142,18 @@ impl Intents {
             why: String::new(),
             ..ticket.intent
         };
-        match self.store.update(&ticket.key, &intent, ticket.revision).await {
+        match self
+            .store
+            .update(&ticket.key, &intent, ticket.revision)
+            .await
+        {
             Ok(Some(revision)) => {
                 self.known().remove(&ticket.key);
-                Ok(Begun::Go(Ticket { key: ticket.key, revision, intent }))
+                Ok(Begun::Go(Ticket {
+                    key: ticket.key,
+                    revision,
+                    intent,
+                }))
             }
             Ok(None) => Ok(Begun::Again),
             Err(error) => {
@@ -125,7 +167,12 @@ impl Intents {
     ///
     /// # Errors
     /// The bus is away; the chunk is to be begun again, and nothing is lost or repeated by it.
-    pub(crate) async fn finish(&self, mut ticket: Ticket, state: IntentState, detail: &str) -> Result<Ticket, Error> {
+    pub(crate) async fn finish(
+        &self,
+        mut ticket: Ticket,
+        state: IntentState,
+        detail: &str,
+    ) -> Result<Ticket, Error> {
         ticket.intent.set_state(state);
         ticket.intent.at_ms = now_ms();
         match state {
@@ -135,25 +182,84 @@ impl Intents {
         self.write(ticket).await
     }
 
-    /// What is stored of a chunk.
+    /// Stores that something is being sent, only if nobody ever began or closed it.
+    ///
+    /// # Errors
+    /// As [`Intents::begin`], but there is no second chance.
+    pub(crate) async fn claim(&self, key: &str, to: &Address) -> Result<Option<Ticket>, Error> {
+        let intent = record(IntentState::Sending, to);
+        let revision = self.store.create(key, &intent).await?;
+        Ok(revision.map(|revision| Ticket {
+            key: key.into(),
+            revision,
+            intent,
+        }))
+    }
+
+    /// Makes sure that nobody can claim `key` from now on; the platform's id if it was claimed and sent.
+    ///
+    /// # Errors
+    /// The bus is away; nothing is decided.
+    pub(crate) async fn close(&self, key: &str, to: &Address) -> Result<Option<String>, Error> {
+        self.remember(key).await?;
+        if self
+            .store
+            .create(key, &record(IntentState::Failed, to))
+            .await?
+            .is_some()
+        {
+            return Ok(None);
+        }
+        let stored = self
+            .store
+            .get::<Intent>(key)
+            .await?
+            .map(|(intent, _)| intent);
+        Ok(stored
+            .filter(|intent| intent.state() == IntentState::Sent)
+            .map(|intent| intent.platform_message_id))
+    }
+
+    /// Marks what was sent under `key` as gone.
     ///
     /// # Errors
     /// The bus is away.
-    pub(crate) async fn look(&self, key: &str) -> Result<Option<Ticket>, Error> {
-        let stored = self.store.get(key).await?;
-        Ok(stored.map(|(intent, revision)| Ticket { key: key.into(), revision, intent }))
+    pub(crate) async fn discard(&self, key: &str, to: &Address) -> Result<(), Error> {
+        self.store
+            .put(key, &record(IntentState::Failed, to))
+            .await
+            .map(|_| ())
+    }
+
+    /// Stores what is known of `key` and could not be stored before.
+    ///
+    /// # Errors
+    /// It still cannot.
+    pub(crate) async fn remember(&self, key: &str) -> Result<(), Error> {
+        let known = self.known().get(key).cloned();
+        match known {
+            Some(Known::Result(ticket)) => self.write(ticket).await.map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     async fn write(&self, ticket: Ticket) -> Result<Ticket, Error> {
         let written = match ticket.intent.state() {
             // That it was sent stays true, whatever a newer owner wrote meanwhile.
             IntentState::Sent => self.store.put(&ticket.key, &ticket.intent).await.map(Some),
-            _ => self.store.update(&ticket.key, &ticket.intent, ticket.revision).await,
+            _ => {
+                self.store
+                    .update(&ticket.key, &ticket.intent, ticket.revision)
+                    .await
+            }
         };
         match written {
             Ok(revision) => {
                 self.known().remove(&ticket.key);
-                Ok(Ticket { revision: revision.unwrap_or(ticket.revision), ..ticket })
+                Ok(Ticket {
+                    revision: revision.unwrap_or(ticket.revision),
+                    ..ticket
+                })
             }
             Err(error) => {
                 self.know(&ticket.key.clone(), Known::Result(ticket));
@@ -173,6 +279,15 @@ impl Intents {
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn record(state: IntentState, to: &Address) -> Intent {
+    Intent {
+        state: state.into(),
+        to: Some(to.clone()),
+        at_ms: now_ms(),
+        ..Intent::default()
     }
 }
 

@@ -3,16 +3,40 @@
 mod account;
 mod action;
 mod capabilities;
+mod gates;
+mod hearing;
 mod inbox;
+mod intents;
 mod key;
+mod limits;
+mod live;
 pub mod markdown;
 pub mod media;
+mod outbox;
+mod pace;
+mod plan;
 mod rich;
 mod status;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use proto::v1::Address;
+use anyhow::Context;
+use bus::Source;
+use proto::{
+    subject,
+    v1::{Address, Outbound},
+};
+
+use gates::Gates;
+use hearing::Hearing;
+use intents::Intents;
+use live::Live;
+use outbox::Outbox;
+use pace::Pace;
+use status::Status;
 
 pub use account::{Account, OnUnknown};
 pub use action::Action;
@@ -20,6 +44,9 @@ pub use capabilities::{Capabilities, Rate, RetryPolicy, Streaming, Via};
 pub use inbox::Inbox;
 pub use key::key;
 pub use rich::{Rich, Span, Style, Unit};
+
+/// Outbounds in hand at once: each waits for its own conversation's limits.
+const IN_HAND: usize = 256;
 
 /// A chat platform, seen through one account on it.
 ///
@@ -39,7 +66,11 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// Called in order within a conversation, only for actions that the capabilities allow, and never twice for the
     /// same action unless the first answer said that nothing was done. [`key`] names the action.
-    fn send(&self, to: &Address, action: &Action) -> impl Future<Output = Result<String, Error>> + Send;
+    fn send(
+        &self,
+        to: &Address,
+        action: &Action,
+    ) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Asks the platform something that only it, with these credentials, can answer. Called every 30 s.
     fn probe(&self) -> impl Future<Output = Result<Proof, Error>> + Send;
@@ -81,9 +112,84 @@ pub enum Error {
 
 /// Runs one account on its platform until told to stop.
 ///
+/// The account is heard by one process at a time, and sends through one process at a time, however many run it. It is
+/// ready at once: a platform that is away is a state of the connection, not of the service.
+///
 /// # Errors
-/// When the bus refuses to work at all. Whatever the platform does is no error: it is a state of the connection.
-pub async fn run<A: Adapter>(ctx: chassis::Context, account: Account, adapter: A) -> anyhow::Result<()> {
-    let _ = (ctx, account, adapter);
+/// When the connection to the bus is closed for good.
+pub async fn run<A: Adapter>(
+    ctx: chassis::Context,
+    account: Account,
+    adapter: A,
+) -> anyhow::Result<()> {
+    let chassis::Context { bus, stop, ready } = ctx;
+    let (account, adapter) = (Arc::new(account), Arc::new(adapter));
+    let capabilities = adapter.capabilities();
+    let status = Arc::new(Status::new(&account, capabilities.connection));
+    let intents = Arc::new(Intents::new(&bus));
+    let pace = Arc::new(Pace::new(capabilities.rate, stop.clone()));
+    let live = Arc::new(Live {
+        adapter: adapter.clone(),
+        account: account.clone(),
+        capabilities: capabilities.clone(),
+        intents: intents.clone(),
+        pace: pace.clone(),
+        fences: Mutex::default(),
+        turns: Mutex::default(),
+    });
+    let hearing = Hearing {
+        adapter: adapter.clone(),
+        account: account.clone(),
+        bus: bus.clone(),
+        status: status.clone(),
+        retry: capabilities.retry,
+    };
+    let shard = subject::account(&account.platform, &account.name);
+    let (platform, name) = (account.platform.clone(), account.key());
+    let outbox = Outbox {
+        adapter,
+        account,
+        capabilities,
+        bus: bus.clone(),
+        intents,
+        pace,
+        live: live.clone(),
+        status,
+        stop: stop.clone(),
+        gates: Gates::default(),
+        progress: Mutex::default(),
+    };
+    if let Err(error) = outbox.account.media.sweep().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "media folder not swept"
+        );
+    }
+    tracing::info!(account = %name, "adapter of {platform} starts as `{name}`");
+    drop(ready);
+    let poll = format!("poll.{name}");
+    let hear = bus::owned(&bus, &poll, &poll, &stop, |fence, lost| {
+        live.hears(&fence);
+        hearing.run(lost)
+    });
+    let source = Source {
+        stream: "OUT",
+        group: shard.clone(),
+        shards: vec![shard],
+        in_hand: IN_HAND,
+    };
+    let send = bus::consume(&bus, source, &stop, conversation, |delivery| {
+        outbox.deliver(delivery)
+    });
+    tokio::try_join!(hear, send, live.run(&bus, &stop)).context("the bus is closed")?;
     Ok(())
+}
+
+/// What must stay in order.
+fn conversation(outbound: &Outbound) -> String {
+    outbound
+        .to
+        .as_ref()
+        .map(|to| to.conversation.clone())
+        .unwrap_or_default()
 }

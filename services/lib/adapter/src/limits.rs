@@ -40,30 +40,54 @@ struct Bucket {
 
 impl Limits {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, account: Bucket::default(), conversations: HashMap::new(), sweep_at: SWEEP_AT, refused_at: None }
+        Self {
+            rate,
+            account: Bucket::default(),
+            conversations: HashMap::new(),
+            sweep_at: SWEEP_AT,
+            refused_at: None,
+        }
     }
 
     /// How long a message to `conversation` has to wait for the conversation's own limits; zero for not at all.
     pub(crate) fn wait(&self, conversation: &str, group: bool, now: Instant) -> Duration {
-        let Some(known) = self.conversations.get(conversation) else { return Duration::ZERO };
-        let pace = known.bucket.wait(self.rate.per_conversation_per_s, self.rate.burst, now);
+        let Some(known) = self.conversations.get(conversation) else {
+            return Duration::ZERO;
+        };
+        let pace = known
+            .bucket
+            .wait(self.rate.per_conversation_per_s, self.rate.burst, now);
         let most = self.rate.per_group_per_min;
         if !group || most <= 0.0 {
             return pace;
         }
         // The message that must be a minute old before the next may go.
         let oldest = known.minute.iter().rev().nth((most as usize).max(1) - 1);
-        pace.max(oldest.map_or(Duration::ZERO, |sent| (*sent + MINUTE).saturating_duration_since(now)))
+        pace.max(oldest.map_or(Duration::ZERO, |sent| {
+            (*sent + MINUTE).saturating_duration_since(now)
+        }))
     }
 
-    /// How long any message has to wait for the account's limit; zero for not at all.
+    /// How long anything for `conversation` has to wait because the platform said so.
+    pub(crate) fn paused(&self, conversation: &str, now: Instant) -> Duration {
+        self.conversations
+            .get(conversation)
+            .map_or(Duration::ZERO, |known| known.bucket.paused(now))
+    }
+
+    /// How long any request has to wait for the account's limit; zero for not at all.
     pub(crate) fn wait_account(&self, now: Instant) -> Duration {
         self.account.wait(self.rate.per_account_per_s, 1, now)
     }
 
+    /// Counts a request that goes now and is no message: the account's limit alone knows of it.
+    pub(crate) fn take_account(&mut self, now: Instant) {
+        self.account.take(self.rate.per_account_per_s, now);
+    }
+
     /// Counts a message that goes now.
     pub(crate) fn take(&mut self, conversation: &str, group: bool, now: Instant) {
-        self.account.take(self.rate.per_account_per_s, now);
+        self.take_account(now);
         let rate = self.rate;
         let known = self.conversation(conversation, now);
         known.bucket.take(rate.per_conversation_per_s, now);
@@ -78,7 +102,9 @@ impl Limits {
     /// The platform said "too fast" and for how long: the conversation pauses, and the account if it says so again.
     pub(crate) fn refused(&mut self, conversation: &str, pause: Duration, now: Instant) {
         let until = now + pause;
-        let repeated = self.refused_at.is_some_and(|last| now.saturating_duration_since(last) < REPEATED_WITHIN);
+        let repeated = self
+            .refused_at
+            .is_some_and(|last| now.saturating_duration_since(last) < REPEATED_WITHIN);
         self.refused_at = Some(now);
         if repeated {
             self.account.paused_until = self.account.paused_until.max(Some(until));
@@ -99,7 +125,8 @@ impl Limits {
         }
         // Most calls find it, so the name is copied only when it is new.
         if !self.conversations.contains_key(name) {
-            self.conversations.insert(name.to_owned(), Conversation::default());
+            self.conversations
+                .insert(name.to_owned(), Conversation::default());
         }
         self.conversations.get_mut(name).expect("inserted above")
     }
@@ -116,10 +143,20 @@ impl Conversation {
 
 impl Bucket {
     fn wait(&self, per_s: f64, burst: u32, now: Instant) -> Duration {
-        let paused = self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        let Some(full) = self.full.filter(|_| per_s > 0.0) else { return paused };
+        let paused = self.paused(now);
+        let Some(full) = self.full.filter(|_| per_s > 0.0) else {
+            return paused;
+        };
         let allowance = interval(per_s) * burst.saturating_sub(1);
-        paused.max(full.saturating_duration_since(now).saturating_sub(allowance))
+        paused.max(
+            full.saturating_duration_since(now)
+                .saturating_sub(allowance),
+        )
+    }
+
+    fn paused(&self, now: Instant) -> Duration {
+        self.paused_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     fn take(&mut self, per_s: f64, now: Instant) {
@@ -138,13 +175,26 @@ fn interval(per_s: f64) -> Duration {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_account_per_s: 30.0, per_conversation_per_s: 1.0, burst: 3, per_group_per_min: 20.0 };
+    const RATE: Rate = Rate {
+        per_account_per_s: 30.0,
+        per_conversation_per_s: 1.0,
+        burst: 3,
+        per_group_per_min: 20.0,
+    };
 
     /// Sends as fast as allowed for `seconds`; when each message went.
-    fn send(limits: &mut Limits, conversation: &str, group: bool, from: Instant, seconds: u64) -> Vec<Duration> {
+    fn send(
+        limits: &mut Limits,
+        conversation: &str,
+        group: bool,
+        from: Instant,
+        seconds: u64,
+    ) -> Vec<Duration> {
         let (mut sent, mut now) = (Vec::new(), from);
         while now < from + Duration::from_secs(seconds) {
-            let wait = limits.wait(conversation, group, now).max(limits.wait_account(now));
+            let wait = limits
+                .wait(conversation, group, now)
+                .max(limits.wait_account(now));
             if wait.is_zero() {
                 limits.take(conversation, group, now);
                 sent.push(now - from);
@@ -158,7 +208,10 @@ mod tests {
     fn a_conversation_gets_a_burst_and_then_its_pace() {
         let sent = send(&mut Limits::new(RATE), "a", false, Instant::now(), 10);
         assert_eq!(sent.len(), 12);
-        assert!(sent[2] < Duration::from_secs(1) && sent[3] >= Duration::from_millis(900), "{sent:?}");
+        assert!(
+            sent[2] < Duration::from_secs(1) && sent[3] >= Duration::from_millis(900),
+            "{sent:?}"
+        );
     }
 
     #[test]
@@ -203,12 +256,22 @@ mod tests {
         for n in 0..100_000_u32 {
             limits.take(&n.to_string(), true, began + Duration::from_millis(100) * n);
         }
-        assert!(limits.conversations.len() <= 2 * SWEEP_AT, "{}", limits.conversations.len());
+        assert!(
+            limits.conversations.len() <= 2 * SWEEP_AT,
+            "{}",
+            limits.conversations.len()
+        );
     }
 
     #[test]
     fn without_limits_nothing_waits() {
-        let sent = send(&mut Limits::new(Rate::default()), "a", true, Instant::now(), 1);
+        let sent = send(
+            &mut Limits::new(Rate::default()),
+            "a",
+            true,
+            Instant::now(),
+            1,
+        );
         assert_eq!(sent.len(), 1000);
     }
 }

@@ -5,7 +5,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
+use pulldown_cmark::{
+    CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream,
+};
 
 use crate::{Rich, Span, Style};
 
@@ -24,7 +26,8 @@ const MAX_LANG_BYTES: usize = 32;
 /// written, a text. The result has no white space at its end and is empty if there is nothing to read.
 #[must_use]
 pub fn parse(markdown: &str) -> Rich {
-    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
+    let options =
+        Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
     let mut writer = Writer::default();
     for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
         writer.event(event);
@@ -64,20 +67,24 @@ impl Writer {
             }
             Event::SoftBreak | Event::HardBreak if self.table.is_some() => self.push(" "),
             Event::SoftBreak | Event::HardBreak => self.gap = self.gap.max(1),
-            Event::Html(html) | Event::InlineHtml(html) => match html.trim_end().to_ascii_lowercase().as_str() {
-                "<br>" | "<br/>" | "<br />" => self.gap = self.gap.max(1),
-                _ => {
-                    self.push(html.trim_end_matches('\n'));
-                    self.gap = self.gap.max(usize::from(html.ends_with('\n')));
+            Event::Html(html) | Event::InlineHtml(html) => {
+                match html.trim_end().to_ascii_lowercase().as_str() {
+                    "<br>" | "<br/>" | "<br />" => self.gap = self.gap.max(1),
+                    _ => {
+                        self.push(html.trim_end_matches('\n'));
+                        self.gap = self.gap.max(usize::from(html.ends_with('\n')));
+                    }
                 }
-            },
+            }
             Event::Rule => {
                 self.block();
                 self.push("———");
             }
             Event::TaskListMarker(done) => self.push(if done { "☑ " } else { "☐ " }),
             // None of these is asked for in the options.
-            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.push(&text),
+            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.push(&text)
+            }
         }
     }
 
@@ -112,8 +119,16 @@ impl Writer {
             Tag::Emphasis => self.begin(Some(Style::Italic)),
             Tag::Strong => self.begin(Some(Style::Bold)),
             Tag::Strikethrough => self.begin(Some(Style::Strike)),
-            Tag::Link { link_type, dest_url, .. } => self.begin(link(link_type, &dest_url)),
-            Tag::Image { link_type, dest_url, .. } => self.begin(link(link_type, &dest_url)),
+            Tag::Link {
+                link_type,
+                dest_url,
+                ..
+            } => self.begin(link(link_type, &dest_url)),
+            Tag::Image {
+                link_type,
+                dest_url,
+                ..
+            } => self.begin(link(link_type, &dest_url)),
             // None of these is asked for in the options.
             _ => self.begin(None),
         }
@@ -121,7 +136,11 @@ impl Writer {
 
     fn end(&mut self, tag: TagEnd) {
         match tag {
-            TagEnd::Paragraph | TagEnd::HtmlBlock | TagEnd::TableHead | TagEnd::TableRow | TagEnd::TableCell => {}
+            TagEnd::Paragraph
+            | TagEnd::HtmlBlock
+            | TagEnd::TableHead
+            | TagEnd::TableRow
+            | TagEnd::TableCell => {}
             TagEnd::Item => self.bullet = false,
             TagEnd::List(_) => {
                 self.lists.pop();
@@ -136,15 +155,23 @@ impl Writer {
             }
             TagEnd::Table => {
                 if let Some(table) = self.table.take() {
-                    self.begin(Some(Style::Pre { lang: String::new() }));
+                    self.begin(Some(Style::Pre {
+                        lang: String::new(),
+                    }));
                     self.push(&table.text());
                     self.close();
                 }
             }
             TagEnd::Link | TagEnd::Image => {
                 // A link without a text shows where it leads.
-                let unread = self.open.last().copied().flatten().filter(|span| self.waiting.contains(span));
-                if let Some(Style::Link { url }) = unread.map(|span| self.spans[span].style.clone()) {
+                let unread = self
+                    .open
+                    .last()
+                    .copied()
+                    .flatten()
+                    .filter(|span| self.waiting.contains(span));
+                if let Some(Style::Link { url }) = unread.map(|span| self.spans[span].style.clone())
+                {
                     self.push(&url);
                 }
                 self.close();
@@ -181,10 +208,16 @@ impl Writer {
             let open = open.map(|span| std::mem::discriminant(&self.spans[span].style));
             open == style.as_ref().map(std::mem::discriminant)
         };
-        let style = style.as_ref().filter(|_| self.table.is_none() && !self.open.iter().any(same));
+        let style = style
+            .as_ref()
+            .filter(|_| self.table.is_none() && !self.open.iter().any(same));
         self.open.push(style.map(|style| {
             self.waiting.push(self.spans.len());
-            self.spans.push(Span { start: usize::MAX, end: usize::MAX, style: style.clone() });
+            self.spans.push(Span {
+                start: usize::MAX,
+                end: usize::MAX,
+                style: style.clone(),
+            });
             self.spans.len() - 1
         }));
     }
@@ -205,10 +238,15 @@ impl Writer {
     fn words(&mut self, text: &str) {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("||") {
-            let Some((hidden, tail)) = after.split_once("||") else { break };
+            let Some((hidden, tail)) = after.split_once("||") else {
+                break;
+            };
             self.push(before);
             // "a || b || c" is how programmers say "or".
-            if hidden.is_empty() || hidden.starts_with(char::is_whitespace) || hidden.ends_with(char::is_whitespace) {
+            if hidden.is_empty()
+                || hidden.starts_with(char::is_whitespace)
+                || hidden.ends_with(char::is_whitespace)
+            {
                 self.push("||");
                 rest = after;
                 continue;
@@ -247,7 +285,10 @@ impl Writer {
             span.end = span.end.min(end);
             span.start < span.end
         });
-        Rich { text: self.text, spans: self.spans }
+        Rich {
+            text: self.text,
+            spans: self.spans,
+        }
     }
 }
 
@@ -256,12 +297,20 @@ fn link(link_type: LinkType, url: &str) -> Option<Style> {
         LinkType::Email => format!("mailto:{url}"),
         _ => url.to_owned(),
     };
-    let known = |scheme: &&str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    SCHEMES.iter().any(|scheme| known(&scheme)).then_some(Style::Link { url })
+    let known = |scheme: &&str| {
+        url.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    SCHEMES
+        .iter()
+        .any(|scheme| known(&scheme))
+        .then_some(Style::Link { url })
 }
 
 fn lang(kind: &CodeBlockKind<'_>) -> String {
-    let CodeBlockKind::Fenced(info) = kind else { return String::new() };
+    let CodeBlockKind::Fenced(info) = kind else {
+        return String::new();
+    };
     let word = info.split([' ', '\t', ',', '{']).next().unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '#' | '-' | '_' | '.');
     match word.len() <= MAX_LANG_BYTES && word.chars().all(plain) {

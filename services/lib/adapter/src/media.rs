@@ -1,9 +1,10 @@
 //! Files under the hash of their bytes: written once, whole or not at all.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,10 +18,12 @@ use tokio::{
 
 use crate::BoxError;
 
+/// Where files grow before they get their name.
+const TEMPORARY: &str = "tmp";
 /// How many of the first bytes are looked at to find the type.
 const SNIFFED_BYTES: usize = 8 * 1024;
-/// Tells apart the temporary files of one process.
-static WRITES: AtomicU64 = AtomicU64::new(0);
+/// A temporary file that was not touched for so long was left by a crash.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
 /// A folder of files, each at `<2 hex>/<2 hex>/<64 hex>` of its sha256.
 ///
@@ -60,7 +63,10 @@ impl MediaStore {
     /// A store in `dir`, which is made when the first file comes. No file may have more than `max_bytes`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, max_bytes: u64) -> Self {
-        Self { dir: dir.into(), max_bytes }
+        Self {
+            dir: dir.into(),
+            max_bytes,
+        }
     }
 
     /// Most bytes of one file.
@@ -81,19 +87,43 @@ impl MediaStore {
         E: Into<BoxError>,
     {
         let max_bytes = max_bytes.min(self.max_bytes);
-        let temporary = self.temporary();
-        let dir = temporary.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(dir).await?;
-        let written = write(&temporary, source, max_bytes).await;
-        let kept = match written {
-            Ok(stored) => self.keep(&temporary, &stored.sha256).await.map(|()| stored).map_err(Error::Disk),
+        let folder = self.dir.join(TEMPORARY);
+        fs::create_dir_all(&folder).await?;
+        let temporary = folder.join(format!(
+            "{:016x}",
+            RandomState::new().hash_one(std::process::id())
+        ));
+        let kept = match write(&temporary, source, max_bytes).await {
+            Ok(stored) => self
+                .keep(&temporary, &stored.sha256)
+                .await
+                .map(|()| stored)
+                .map_err(Error::Disk),
             Err(error) => Err(error),
         };
         if kept.is_err() {
-            // It may not be there; what is left is swept by no one, so it is at least tried.
+            // It may not even be there; what is left is swept later.
             let _ = fs::remove_file(&temporary).await;
         }
         kept
+    }
+
+    /// Removes what crashes have left half written; how many files that were.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn sweep(&self) -> io::Result<usize> {
+        let mut files = match fs::read_dir(self.dir.join(TEMPORARY)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            files => files?,
+        };
+        let mut swept = 0;
+        while let Some(file) = files.next_entry().await? {
+            let touched = file.metadata().await.and_then(|about| about.modified());
+            let old = touched.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED));
+            swept += usize::from(old && fs::remove_file(file.path()).await.is_ok());
+        }
+        Ok(swept)
     }
 
     /// Opens a stored file for reading.
@@ -101,29 +131,31 @@ impl MediaStore {
     /// # Errors
     /// `NotFound` where there is none, or where `sha256` is no hash.
     pub async fn open(&self, sha256: &str) -> io::Result<File> {
-        let path = self.path(sha256).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let path = self
+            .path(sha256)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         File::open(path).await
     }
 
     /// Where a file of this hash lies, if it is stored; `None` where `sha256` is no hash.
     #[must_use]
     pub fn path(&self, sha256: &str) -> Option<PathBuf> {
-        let hash = sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let hash = sha256.len() == 64
+            && sha256
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         hash.then(|| self.dir.join(&sha256[..2]).join(&sha256[2..4]).join(sha256))
     }
 
     async fn keep(&self, temporary: &Path, sha256: &str) -> io::Result<()> {
-        let path = self.path(sha256).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let path = self
+            .path(sha256)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let parent = path.parent().unwrap_or(&self.dir).to_owned();
         fs::create_dir_all(&parent).await?;
         fs::rename(temporary, path).await?;
         // The name is on the disk only once its folder is.
         File::open(parent).await?.sync_all().await
-    }
-
-    fn temporary(&self) -> PathBuf {
-        let n = WRITES.fetch_add(1, Ordering::Relaxed);
-        self.dir.join("tmp").join(format!("{}-{n}", std::process::id()))
     }
 }
 
@@ -131,7 +163,12 @@ impl Stored {
     /// The attachment that names this file; what the platform claims about it is the adapter's to add.
     #[must_use]
     pub fn attachment(self) -> Attachment {
-        Attachment { sha256: self.sha256, size_bytes: self.size_bytes, mime: self.mime, ..Attachment::default() }
+        Attachment {
+            sha256: self.sha256,
+            size_bytes: self.size_bytes,
+            mime: self.mime,
+            ..Attachment::default()
+        }
     }
 }
 
@@ -140,7 +177,7 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BoxError>,
 {
-    let mut file = File::create(path).await?;
+    let mut file = File::create_new(path).await?;
     let mut hash = Sha256::new();
     let mut head = Vec::new();
     let mut size_bytes = 0_u64;
@@ -158,7 +195,11 @@ where
     }
     file.flush().await?;
     file.sync_all().await?;
-    Ok(Stored { sha256: hex(&hash.finalize()), size_bytes, mime: mime(&head).to_owned() })
+    Ok(Stored {
+        sha256: hex(&hash.finalize()),
+        size_bytes,
+        mime: mime(&head).to_owned(),
+    })
 }
 
 fn mime(head: &[u8]) -> &'static str {
@@ -176,8 +217,115 @@ fn mime(head: &[u8]) -> &'static str {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String can always be written to");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a String can always be written to");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+    fn source(parts: &[&[u8]]) -> impl Stream<Item = Result<Bytes, io::Error>> + use<> {
+        stream::iter(
+            parts
+                .iter()
+                .map(|part| Ok(Bytes::copy_from_slice(part)))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => found.extend(files(&path)),
+                path => found.push(path),
+            }
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_file_is_kept_once_under_its_hash_with_the_type_of_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(dir.path(), 1000);
+        let first = store
+            .put(source(&[&PNG[..4], &PNG[4..]]), 1000)
+            .await
+            .unwrap();
+        let again = store.put(source(&[PNG]), 1000).await.unwrap();
+        assert_eq!(first, again);
+        assert_eq!(
+            (first.mime.as_str(), first.size_bytes),
+            ("image/png", PNG.len() as u64)
+        );
+        assert_eq!(files(dir.path()), [store.path(&first.sha256).unwrap()]);
+        let mut bytes = Vec::new();
+        store
+            .open(&first.sha256)
+            .await
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .await
+            .unwrap();
+        assert_eq!(bytes, PNG);
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_broken_off_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(dir.path(), 10);
+        assert!(matches!(
+            store.put(source(&[&[0; 6], &[0; 6]]), u64::MAX).await,
+            Err(Error::TooLarge(10))
+        ));
+        let broken = stream::iter([
+            Ok(Bytes::from_static(b"half")),
+            Err(io::Error::other("gone")),
+        ]);
+        assert!(matches!(store.put(broken, 10).await, Err(Error::Source(_))));
+        assert_eq!(files(dir.path()), Vec::<PathBuf>::new());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_hash_opens_nothing() {
+        let store = MediaStore::new("/", 10);
+        assert_eq!(store.path("../../etc/passwd"), None);
+        assert_eq!(
+            store.open(&"A".repeat(64)).await.unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[tokio::test]
+    async fn only_what_is_old_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = MediaStore::new(dir.path(), 10);
+        assert_eq!(store.sweep().await.unwrap(), 0);
+        let tmp = dir.path().join(TEMPORARY);
+        std::fs::create_dir(&tmp).unwrap();
+        std::fs::write(tmp.join("young"), "").unwrap();
+        let old = std::fs::File::create(tmp.join("old")).unwrap();
+        old.set_modified(std::time::SystemTime::now() - ABANDONED * 2)
+            .unwrap();
+        assert_eq!(store.sweep().await.unwrap(), 1);
+        assert_eq!(files(dir.path()), [tmp.join("young")]);
+    }
+
+    #[test]
+    fn a_text_is_a_text_even_if_its_head_ends_within_a_character() {
+        assert_eq!(mime("grüß".as_bytes()), "text/plain");
+        assert_eq!(mime(&"ü".as_bytes()[..1]), "text/plain");
+        assert_eq!(mime(b"\xff\xfe\xfa"), "application/octet-stream");
+        assert_eq!(mime(b""), "application/octet-stream");
+    }
 }

@@ -8,15 +8,22 @@ use crate::{Action, Capabilities, Rich, markdown};
 ///
 /// # Errors
 /// When it can never be done; the sentence says why.
-pub(crate) fn chunks(outbound: &Outbound, capabilities: &Capabilities) -> Result<Vec<Action>, String> {
+pub(crate) fn chunks(
+    outbound: &Outbound,
+    capabilities: &Capabilities,
+) -> Result<Vec<Action>, String> {
     if let Some(why) = capabilities.missing(outbound) {
         return Err(why);
     }
     let actions = match outbound.action.clone() {
         None => Vec::new(),
-        Some(outbound::Action::Text(text)) => {
-            texts(&text.markdown, text.buttons, text.reply_to, text.silent, capabilities)
-        }
+        Some(outbound::Action::Text(text)) => texts(
+            &text.markdown,
+            text.buttons,
+            text.reply_to,
+            text.silent,
+            capabilities,
+        ),
         Some(outbound::Action::Media(media)) => {
             if media.files.is_empty() {
                 return Err("a message of files without a file".into());
@@ -25,32 +32,66 @@ pub(crate) fn chunks(outbound: &Outbound, capabilities: &Capabilities) -> Result
             let fits = capabilities.unit.length(&caption.text) <= capabilities.max_caption;
             let kind = media.kind();
             let reply_to = some(media.reply_to);
-            let (caption, rest) = if fits { (caption, Rich::default()) } else { (Rich::default(), caption) };
-            let mut actions = vec![Action::Media { kind, files: media.files, caption, reply_to }];
+            let (caption, rest) = if fits {
+                (caption, Rich::default())
+            } else {
+                (Rich::default(), caption)
+            };
+            let mut actions = vec![Action::Media {
+                kind,
+                files: media.files,
+                caption,
+                reply_to,
+            }];
             actions.extend(pieces(&rest, capabilities).into_iter().map(text));
             actions
         }
         Some(outbound::Action::Edit(edit)) => {
-            let mut actions = texts(&edit.markdown, edit.buttons, String::new(), false, capabilities);
+            let mut actions = texts(
+                &edit.markdown,
+                edit.buttons,
+                String::new(),
+                false,
+                capabilities,
+            );
             if let Some(Action::Text { body, buttons, .. }) = actions.first().cloned() {
-                actions[0] = Action::Edit { message_id: edit.message_id, body, buttons };
+                actions[0] = Action::Edit {
+                    message_id: edit.message_id,
+                    body,
+                    buttons,
+                };
             }
             actions
         }
-        Some(outbound::Action::Delete(delete)) => vec![Action::Delete { message_id: delete.message_id }],
+        Some(outbound::Action::Delete(delete)) => vec![Action::Delete {
+            message_id: delete.message_id,
+        }],
         Some(outbound::Action::React(react)) => {
-            vec![Action::React { message_id: react.message_id, emoji: react.emoji }]
+            vec![Action::React {
+                message_id: react.message_id,
+                emoji: react.emoji,
+            }]
         }
         Some(outbound::Action::Typing(_)) => vec![Action::Typing],
         Some(outbound::Action::AnswerCallback(answer)) => {
-            vec![Action::AnswerCallback { callback_id: answer.callback_id, text: answer.text }]
+            vec![Action::AnswerCallback {
+                callback_id: answer.callback_id,
+                text: answer.text,
+            }]
         }
         Some(outbound::Action::Location(place)) => {
             let location = place.location.ok_or("a place without coordinates")?;
-            vec![Action::Location { location, reply_to: some(place.reply_to) }]
+            vec![Action::Location {
+                location,
+                reply_to: some(place.reply_to),
+            }]
         }
     };
-    if actions.is_empty() { Err("a message without a text".into()) } else { Ok(actions) }
+    if actions.is_empty() {
+        Err("a message without a text".into())
+    } else {
+        Ok(actions)
+    }
 }
 
 /// The pieces of a text that the platform takes.
@@ -76,10 +117,15 @@ fn texts(
             *quiet = silent;
         }
     }
-    if let Some(Action::Text { reply_to: first, .. }) = actions.first_mut() {
+    if let Some(Action::Text {
+        reply_to: first, ..
+    }) = actions.first_mut()
+    {
         *first = some(reply_to);
     }
-    if let Some(Action::Text { buttons: last, .. }) = actions.last_mut().filter(|_| capabilities.buttons) {
+    if let Some(Action::Text { buttons: last, .. }) =
+        actions.last_mut().filter(|_| capabilities.buttons)
+    {
         *last = buttons;
     }
     actions
@@ -98,7 +144,12 @@ fn spell_out(rich: &mut Rich, buttons: &[ButtonRow]) {
 }
 
 fn text(body: Rich) -> Action {
-    Action::Text { body, reply_to: None, buttons: Vec::new(), silent: false }
+    Action::Text {
+        body,
+        reply_to: None,
+        buttons: Vec::new(),
+        silent: false,
+    }
 }
 
 fn some(text: String) -> Option<String> {
@@ -138,11 +189,20 @@ mod tests {
     }
 
     fn outbound(action: outbound::Action) -> Outbound {
-        Outbound { action: Some(action), ..Outbound::default() }
+        Outbound {
+            action: Some(action),
+            ..Outbound::default()
+        }
     }
 
     fn row(label: &str, url: &str) -> ButtonRow {
-        ButtonRow { buttons: vec![Button { label: label.into(), url: url.into(), ..Button::default() }] }
+        ButtonRow {
+            buttons: vec![Button {
+                label: label.into(),
+                url: url.into(),
+                ..Button::default()
+            }],
+        }
     }
 
     #[test]
@@ -154,41 +214,93 @@ mod tests {
             silent: true,
         };
         let chunks = chunks(&outbound(outbound::Action::Text(text)), &able()).unwrap();
-        let [Action::Text { reply_to, buttons, silent: true, .. }, Action::Text { reply_to: None, buttons: last, .. }] =
-            chunks.as_slice()
+        let [
+            Action::Text {
+                reply_to,
+                buttons,
+                silent: true,
+                ..
+            },
+            Action::Text {
+                reply_to: None,
+                buttons: last,
+                ..
+            },
+        ] = chunks.as_slice()
         else {
             panic!("{chunks:?}");
         };
-        assert_eq!((reply_to.as_deref(), buttons.len(), last.len()), (Some("7"), 0, 1));
+        assert_eq!(
+            (reply_to.as_deref(), buttons.len(), last.len()),
+            (Some("7"), 0, 1)
+        );
     }
 
     #[test]
     fn what_does_not_fit_a_caption_or_an_edit_follows_as_text() {
         let files = vec![Attachment::default()];
-        let media = Media { files, caption: "too long for it".into(), ..Media::default() };
+        let media = Media {
+            files,
+            caption: "too long for it".into(),
+            ..Media::default()
+        };
         let parts = chunks(&outbound(outbound::Action::Media(media)), &able()).unwrap();
-        assert_eq!(parts.iter().map(Action::name).collect::<Vec<_>>(), ["media", "text"]);
-        let edit = Edit { message_id: "7".into(), markdown: "first words here\n\nsecond words".into(), ..Edit::default() };
+        assert_eq!(
+            parts.iter().map(Action::name).collect::<Vec<_>>(),
+            ["media", "text"]
+        );
+        let edit = Edit {
+            message_id: "7".into(),
+            markdown: "first words here\n\nsecond words".into(),
+            ..Edit::default()
+        };
         let parts = chunks(&outbound(outbound::Action::Edit(edit)), &able()).unwrap();
-        assert_eq!(parts.iter().map(Action::name).collect::<Vec<_>>(), ["edit", "text"]);
+        assert_eq!(
+            parts.iter().map(Action::name).collect::<Vec<_>>(),
+            ["edit", "text"]
+        );
     }
 
     #[test]
     fn without_buttons_their_labels_are_read() {
-        let text = Text { markdown: "Go?".into(), buttons: vec![row("Yes", ""), row("Site", "x.y")], ..Text::default() };
-        let unable = Capabilities { buttons: false, ..able() };
+        let text = Text {
+            markdown: "Go?".into(),
+            buttons: vec![row("Yes", ""), row("Site", "x.y")],
+            ..Text::default()
+        };
+        let unable = Capabilities {
+            buttons: false,
+            ..able()
+        };
         let chunks = chunks(&outbound(outbound::Action::Text(text)), &unable).unwrap();
-        let [Action::Text { body, buttons, .. }] = chunks.as_slice() else { panic!("{chunks:?}") };
-        assert_eq!((body.text.as_str(), buttons.len()), ("Go?\n\n• Yes\n• Site: x.y", 0));
+        let [Action::Text { body, buttons, .. }] = chunks.as_slice() else {
+            panic!("{chunks:?}")
+        };
+        assert_eq!(
+            (body.text.as_str(), buttons.len()),
+            ("Go?\n\n• Yes\n• Site: x.y", 0)
+        );
     }
 
     #[test]
     fn what_can_never_be_done_says_why() {
         let why = |outbound: &Outbound, able: &Capabilities| chunks(outbound, able).unwrap_err();
         assert!(why(&Outbound::default(), &able()).contains("unknown to this version"));
-        let blank = outbound(outbound::Action::Text(Text { markdown: " \n".into(), ..Text::default() }));
+        let blank = outbound(outbound::Action::Text(Text {
+            markdown: " \n".into(),
+            ..Text::default()
+        }));
         assert_eq!(why(&blank, &able()), "a message without a text");
         let edit = outbound(outbound::Action::Edit(Edit::default()));
-        assert_eq!(why(&edit, &Capabilities { edits: false, ..able() }), "test cannot edit messages");
+        assert_eq!(
+            why(
+                &edit,
+                &Capabilities {
+                    edits: false,
+                    ..able()
+                }
+            ),
+            "test cannot edit messages"
+        );
     }
 }

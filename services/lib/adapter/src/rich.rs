@@ -82,7 +82,10 @@ impl Rich {
     /// `text` without any style.
     #[must_use]
     pub fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), spans: Vec::new() }
+        Self {
+            text: text.into(),
+            spans: Vec::new(),
+        }
     }
 
     /// Whether there is nothing to read.

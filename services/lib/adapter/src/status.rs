@@ -20,6 +20,7 @@ pub(crate) struct Status {
     key: String,
     now: Mutex<Connection>,
     changed: Notify,
+    mended: Notify,
 }
 
 /// What became of a message that counts.
@@ -39,7 +40,12 @@ impl Status {
             since_ms: now_ms(),
             ..Connection::default()
         };
-        Self { key: account.key(), now: Mutex::new(now), changed: Notify::new() }
+        Self {
+            key: account.key(),
+            now: Mutex::new(now),
+            changed: Notify::new(),
+            mended: Notify::new(),
+        }
     }
 
     /// What stands now.
@@ -52,10 +58,48 @@ impl Status {
         self.lock().state() == ConnectionState::PermanentlyFailed
     }
 
+    /// Waits until the connection is not, or no longer, one that only a person can mend.
+    pub(crate) async fn mended(&self) {
+        loop {
+            let mended = self.mended.notified();
+            if !self.permanently_failed() {
+                return;
+            }
+            mended.await;
+        }
+    }
+
+    /// The platform refuses the credentials.
+    pub(crate) fn refused(&self, why: &str) {
+        let error = format!("{why}; asked again every 5 minutes, in case somebody mends it");
+        self.turn(ConnectionState::PermanentlyFailed, error);
+    }
+
+    /// The platform did as asked: the credentials are good, if that was in doubt.
+    pub(crate) fn works(&self) {
+        if self.permanently_failed() {
+            self.turn(ConnectionState::Reconnecting, String::new());
+        }
+    }
+
     /// The platform has proved that it hears us.
     pub(crate) fn heard(&self) {
         self.lock().proved_at_ms = now_ms();
         self.turn(ConnectionState::Connected, String::new());
+    }
+
+    /// The health check fails while the connection seems to stand.
+    pub(crate) fn ails(&self, why: String) {
+        if self.connection().state() == ConnectionState::Connected {
+            self.turn(ConnectionState::Error, why);
+        }
+    }
+
+    /// The health check succeeds again.
+    pub(crate) fn recovered(&self) {
+        if self.connection().state() == ConnectionState::Error {
+            self.turn(ConnectionState::Connected, String::new());
+        }
     }
 
     /// A probe came back.
@@ -109,6 +153,9 @@ impl Status {
         }
         drop(now);
         self.changed.notify_one();
+        if state != ConnectionState::PermanentlyFailed {
+            self.mended.notify_waiters();
+        }
     }
 
     /// One more message.
@@ -134,7 +181,10 @@ impl Status {
                 match bucket.put(&self.key, &now).await {
                     Ok(_) => told = Some(now),
                     // Told again after the pause; the connection itself does not suffer.
-                    Err(error) => warn!(error = &error as &dyn std::error::Error, "connection state not told"),
+                    Err(error) => warn!(
+                        error = &error as &dyn std::error::Error,
+                        "connection state not told"
+                    ),
                 }
             }
             if stopping {

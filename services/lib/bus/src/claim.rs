@@ -34,18 +34,35 @@ pub(crate) enum Attempt {
 
 impl Claim {
     /// Tries to take a shard. `settled`: everybody alive was heard, so another owner on record is dead.
-    pub(crate) async fn take(bus: &Bus, shard: &str, worker: &str, settled: bool) -> Result<Attempt, Error> {
+    pub(crate) async fn take(
+        bus: &Bus,
+        shard: &str,
+        worker: &str,
+        settled: bool,
+    ) -> Result<Attempt, Error> {
         let store = bus.bucket(Bucket::Owners);
-        let key = shard.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "_");
-        let mine = Owner { worker: worker.to_owned() };
+        let key = shard.replace(
+            |c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-',
+            "_",
+        );
+        let mine = Owner {
+            worker: worker.to_owned(),
+        };
         let won = match store.get::<Owner>(&key).await? {
-            Some((owner, _)) if !settled && !owner.worker.is_empty() && owner.worker != worker => None,
+            Some((owner, _)) if !settled && !owner.worker.is_empty() && owner.worker != worker => {
+                None
+            }
             Some((_, revision)) => store.update(&key, &mine, revision).await?,
             None => store.create(&key, &mine).await?,
         };
         Ok(won.map_or(Attempt::NotNow, |revision| {
             let revision = AtomicU64::new(revision);
-            Attempt::Won(Self { store, key, worker: worker.to_owned(), revision })
+            Attempt::Won(Self {
+                store,
+                key,
+                worker: worker.to_owned(),
+                revision,
+            })
         }))
     }
 
@@ -71,7 +88,9 @@ impl Claim {
     }
 
     async fn write(&self, worker: &str) -> Result<bool, Error> {
-        let owner = Owner { worker: worker.to_owned() };
+        let owner = Owner {
+            worker: worker.to_owned(),
+        };
         let revision = self.store.update(&self.key, &owner, self.epoch()).await?;
         if let Some(revision) = revision {
             self.revision.store(revision, Ordering::Relaxed);
@@ -96,7 +115,11 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     pub(crate) fn new(born: Instant, lease: Duration) -> Self {
-        Self { born, deadman: lease.mul_f32(0.7), echoed_ms: AtomicU64::new(0) }
+        Self {
+            born,
+            deadman: lease.mul_f32(0.7),
+            echoed_ms: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn echo(&self, sent_ms: u64) {
@@ -111,7 +134,10 @@ impl Pulse {
 
 impl Fence {
     pub(crate) fn new(pulse: Arc<Pulse>) -> Self {
-        Self { lost: Arc::default(), pulse }
+        Self {
+            lost: Arc::default(),
+            pulse,
+        }
     }
 
     /// False once the shard is lost, and while it may be: the lease is older than 0.7 of its length.

@@ -57,7 +57,9 @@ impl Bus {
             .request_timeout(Some(ONE_TRY))
             .subscription_capacity(16_384)
             .max_reconnects(None)
-            .reconnect_delay_callback(|attempts| Duration::from_millis((50 << attempts.min(5)).min(1000)))
+            .reconnect_delay_callback(|attempts| {
+                Duration::from_millis((50 << attempts.min(5)).min(1000))
+            })
             .event_callback(move |event| {
                 let (flag, count) = (flag.clone(), count.clone());
                 async move { notice(&event, &flag, &count) }
@@ -84,8 +86,16 @@ impl Bus {
             .max_ack_inflight(4096)
             .build(client.clone());
         streams::prepare(&context, &settings).await?;
-        let inner = Inner { client, context, settings, connections, connected };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            client,
+            context,
+            settings,
+            connections,
+            connected,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Number of partitions of `IN` and `TURN`.
@@ -103,7 +113,10 @@ impl Bus {
     /// Writes out what is still buffered; called last in the life of a process.
     pub async fn flush(&self) {
         if let Err(error) = self.inner.client.flush().await {
-            warn!(error = &error as &dyn std::error::Error, "last messages not flushed");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "last messages not flushed"
+            );
         }
     }
 }
@@ -130,7 +143,9 @@ fn notice(event: &Event, connected: &AtomicBool, count: &watch::Sender<u64>) {
 fn addresses(servers: &[String]) -> Result<Vec<async_nats::ServerAddr>, Error> {
     let parsed = servers.iter().map(|server| {
         server.parse().map_err(|error| {
-            Error::Refused(format!("`{server}` is no address of a bus ({error}); write nats://host:4222"))
+            Error::Refused(format!(
+                "`{server}` is no address of a bus ({error}); write nats://host:4222"
+            ))
         })
     });
     parsed.collect()
@@ -138,8 +153,13 @@ fn addresses(servers: &[String]) -> Result<Vec<async_nats::ServerAddr>, Error> {
 
 fn refuse_old(client: &Client) -> Result<(), Error> {
     let version = client.server_info().version;
-    let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or_default());
-    let found = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let mut numbers = version
+        .split(['.', '-'])
+        .map(|part| part.parse::<u64>().unwrap_or_default());
+    let found = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
     if found >= OLDEST {
         return Ok(());
     }

@@ -39,8 +39,15 @@ impl Source {
     #[must_use]
     pub fn partitions(bus: &Bus, stream: &'static str, group: &str) -> Self {
         let prefix = stream.to_lowercase();
-        let shards = (0..bus.partitions()).map(|part| format!("{prefix}.{part}")).collect();
-        Self { stream, group: group.into(), shards, in_hand: 64 }
+        let shards = (0..bus.partitions())
+            .map(|part| format!("{prefix}.{part}"))
+            .collect();
+        Self {
+            stream,
+            group: group.into(),
+            shards,
+            in_hand: 64,
+        }
     }
 }
 
@@ -85,8 +92,12 @@ where
     F: Future<Output = Outcome> + Send,
 {
     let (source, lane, handle) = (&source, &lane, &handle);
-    ownership::hold(bus, &source.group, &source.shards, stop, |held: Arc<ownership::Held>| {
-        shard::work(bus, source, held, lane, handle)
-    })
+    ownership::hold(
+        bus,
+        &source.group,
+        &source.shards,
+        stop,
+        |held: Arc<ownership::Held>| shard::work(bus, source, held, lane, handle),
+    )
     .await
 }

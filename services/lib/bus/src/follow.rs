@@ -75,7 +75,12 @@ impl Bus {
     /// [`Error::Unavailable`].
     pub async fn stream_state(&self, stream: &str) -> Result<StreamState, Error> {
         let context = &self.inner.context;
-        let info = context.get_stream(stream).await.map_err(Error::away)?.cached_info().clone();
+        let info = context
+            .get_stream(stream)
+            .await
+            .map_err(Error::away)?
+            .cached_info()
+            .clone();
         let empty = info.state.messages == 0;
         Ok(StreamState {
             created_ms: milliseconds(info.created),
@@ -83,7 +88,11 @@ impl Bus {
             last: info.state.last_sequence,
             messages: info.state.messages,
             bytes: info.state.bytes,
-            oldest_ms: if empty { 0 } else { milliseconds(info.state.first_timestamp) },
+            oldest_ms: if empty {
+                0
+            } else {
+                milliseconds(info.state.first_timestamp)
+            },
         })
     }
 }

@@ -25,8 +25,15 @@ struct Lane<T> {
 
 impl<T> Lanes<T> {
     pub(crate) fn new() -> Self {
-        let priority = || Priority { lanes: HashMap::new(), ready: VecDeque::new(), waiting: 0 };
-        Self { priorities: std::array::from_fn(|_| priority()), credits: WEIGHTS }
+        let priority = || Priority {
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            waiting: 0,
+        };
+        Self {
+            priorities: std::array::from_fn(|_| priority()),
+            credits: WEIGHTS,
+        }
     }
 
     /// Messages of this priority that wait.
@@ -37,10 +44,10 @@ impl<T> Lanes<T> {
     pub(crate) fn push(&mut self, priority: usize, name: String, item: T) {
         let priority = &mut self.priorities[priority];
         priority.waiting += 1;
-        let lane = priority
-            .lanes
-            .entry(name.clone())
-            .or_insert_with(|| Lane { queue: VecDeque::new(), busy: false });
+        let lane = priority.lanes.entry(name.clone()).or_insert_with(|| Lane {
+            queue: VecDeque::new(),
+            busy: false,
+        });
         lane.queue.push_back(item);
         if !lane.busy && lane.queue.len() == 1 {
             priority.ready.push_back(name);
@@ -72,7 +79,9 @@ impl<T> Lanes<T> {
     /// The lane's message is finished: the next one may run.
     pub(crate) fn done(&mut self, priority: usize, name: &str) {
         let priority = &mut self.priorities[priority];
-        let Some(lane) = priority.lanes.get_mut(name) else { return };
+        let Some(lane) = priority.lanes.get_mut(name) else {
+            return;
+        };
         lane.busy = false;
         if lane.queue.is_empty() {
             priority.lanes.remove(name);

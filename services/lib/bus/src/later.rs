@@ -51,10 +51,18 @@ impl Bus {
         let mut headers = headers(&format!("at-{id}-{at_ms}"));
         headers.insert("Nats-Schedule", format!("@at {at}").as_str());
         // Due ones go before what is queued, hence the priority.
-        headers.insert("Nats-Schedule-Target", format!("{DUE}.h.{subject}").as_str());
+        headers.insert(
+            "Nats-Schedule-Target",
+            format!("{DUE}.h.{subject}").as_str(),
+        );
         let payload = message.encode_to_vec().into();
-        let waiting = Waiting { subject: subject.into(), id: id.into(), payload };
-        self.put(&schedule(id), waiting.encode_to_vec().into(), headers).await
+        let waiting = Waiting {
+            subject: subject.into(),
+            id: id.into(),
+            payload,
+        };
+        self.put(&schedule(id), waiting.encode_to_vec().into(), headers)
+            .await
     }
 
     /// Removes a schedule that is not due yet; false when there was none.
@@ -62,8 +70,17 @@ impl Bus {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn cancel(&self, id: &str) -> Result<bool, Error> {
-        let stream = self.inner.context.get_stream_no_info(STREAM).await.map_err(Error::away)?;
-        let purged = stream.purge().filter(schedule(id)).await.map_err(Error::away)?;
+        let stream = self
+            .inner
+            .context
+            .get_stream_no_info(STREAM)
+            .await
+            .map_err(Error::away)?;
+        let purged = stream
+            .purge()
+            .filter(schedule(id))
+            .await
+            .map_err(Error::away)?;
         Ok(purged.purged > 0)
     }
 }
@@ -73,16 +90,32 @@ impl Bus {
 /// # Errors
 /// As [`consume`].
 pub async fn move_due(bus: &Bus, stop: &CancellationToken) -> Result<(), Error> {
-    let source = Source { stream: STREAM, group: "later".into(), shards: vec![DUE.into()], in_hand: 64 };
+    let source = Source {
+        stream: STREAM,
+        group: "later".into(),
+        shards: vec![DUE.into()],
+        in_hand: 64,
+    };
     let publish = |delivery: Delivery<Waiting>| async move {
-        let Waiting { subject, id, payload } = delivery.message;
+        let Waiting {
+            subject,
+            id,
+            payload,
+        } = delivery.message;
         match bus.put(&subject, payload, headers(&id)).await {
             Ok(_) => Outcome::Ack,
             Err(Error::Invalid(why) | Error::Refused(why)) => Outcome::Dead(why),
             Err(Error::Unavailable(_) | Error::Full(_)) => Outcome::Retry(Duration::from_secs(1)),
         }
     };
-    consume(bus, source, stop, |waiting: &Waiting| waiting.subject.clone(), publish).await
+    consume(
+        bus,
+        source,
+        stop,
+        |waiting: &Waiting| waiting.subject.clone(),
+        publish,
+    )
+    .await
 }
 
 fn schedule(id: &str) -> String {

@@ -22,7 +22,11 @@ impl Bus {
     /// [`Error::Unavailable`] when the connection is closed for good.
     pub async fn tell<M: Message>(&self, subject: &str, message: &M) -> Result<(), Error> {
         let payload = message.encode_to_vec().into();
-        self.inner.client.publish(subject.to_owned(), payload).await.map_err(Error::away)
+        self.inner
+            .client
+            .publish(subject.to_owned(), payload)
+            .await
+            .map_err(Error::away)
     }
 
     /// Hears what is told on `subject` (wildcards allowed) from now on. What is not of this type is left out.
@@ -33,9 +37,17 @@ impl Bus {
         &self,
         subject: &str,
     ) -> Result<impl Stream<Item = (String, M)> + Send + Unpin + 'static, Error> {
-        let heard = self.inner.client.subscribe(subject.to_owned()).await.map_err(Error::away)?;
+        let heard = self
+            .inner
+            .client
+            .subscribe(subject.to_owned())
+            .await
+            .map_err(Error::away)?;
         let decoded = heard.filter_map(|message| async move {
-            Some((message.subject.to_string(), M::decode(message.payload).ok()?))
+            Some((
+                message.subject.to_string(),
+                M::decode(message.payload).ok()?,
+            ))
         });
         Ok(Box::pin(decoded))
     }
@@ -51,13 +63,24 @@ impl Bus {
         patience: Duration,
     ) -> Result<R, Error> {
         let payload = question.encode_to_vec().into();
-        let request = async_nats::Request::new().payload(payload).timeout(Some(patience));
-        let sent = self.inner.client.send_request(subject.to_owned(), request).await;
+        let request = async_nats::Request::new()
+            .payload(payload)
+            .timeout(Some(patience));
+        let sent = self
+            .inner
+            .client
+            .send_request(subject.to_owned(), request)
+            .await;
         let answer = sent.map_err(Error::away)?;
-        if let Some(why) = answer.headers.as_ref().and_then(|headers| headers.get(WHY_NOT)) {
+        if let Some(why) = answer
+            .headers
+            .as_ref()
+            .and_then(|headers| headers.get(WHY_NOT))
+        {
             return Err(Error::Refused(why.to_string()));
         }
-        R::decode(answer.payload).map_err(|_| Error::Invalid(format!("strange answer on {subject}")))
+        R::decode(answer.payload)
+            .map_err(|_| Error::Invalid(format!("strange answer on {subject}")))
     }
 
     /// Answers questions on `subject` until `stop`, sharing them with every other process that does.
@@ -78,9 +101,14 @@ impl Bus {
     {
         let client = &self.inner.client;
         let queue = subject.to_owned();
-        let mut questions =
-            client.queue_subscribe(subject.to_owned(), queue).await.map_err(Error::away)?;
-        let (room, tasks) = (Arc::new(Semaphore::new(ANSWERS_AT_ONCE)), TaskTracker::new());
+        let mut questions = client
+            .queue_subscribe(subject.to_owned(), queue)
+            .await
+            .map_err(Error::away)?;
+        let (room, tasks) = (
+            Arc::new(Semaphore::new(ANSWERS_AT_ONCE)),
+            TaskTracker::new(),
+        );
         loop {
             let question = tokio::select! {
                 () = stop.cancelled() => break,
@@ -92,7 +120,9 @@ impl Bus {
             let (Some(to), Ok(asked)) = (question.reply, Q::decode(question.payload)) else {
                 continue;
             };
-            let Ok(permit) = room.clone().acquire_owned().await else { break };
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                break;
+            };
             let (client, answer) = (client.clone(), reply(asked));
             tasks.spawn(async move {
                 let sent = match answer.await {

@@ -36,7 +36,12 @@ pub(crate) struct Members {
 
 impl Members {
     pub(crate) fn new(me: &str, lease: Duration, born: Instant) -> Self {
-        Self { me: me.to_owned(), lease, born, peers: HashMap::new() }
+        Self {
+            me: me.to_owned(),
+            lease,
+            born,
+            peers: HashMap::new(),
+        }
     }
 
     /// Takes note of a beat; whether it changes who should have what.
@@ -44,7 +49,11 @@ impl Members {
         if beat.worker == self.me {
             return false;
         }
-        let peer = Peer { heard: now, shards: beat.shards, leaving: beat.leaving };
+        let peer = Peer {
+            heard: now,
+            shards: beat.shards,
+            leaving: beat.leaving,
+        };
         let gone = peer.leaving && peer.shards.is_empty();
         let news = |before: &Peer| before.shards != peer.shards || before.leaving != peer.leaving;
         let changed = self.peers.get(&beat.worker).is_none_or(news);
@@ -58,7 +67,8 @@ impl Members {
     /// Forgets those who were silent for a lease.
     pub(crate) fn forget_silent(&mut self, now: Instant) {
         let lease = self.lease;
-        self.peers.retain(|_, peer| now.duration_since(peer.heard) < lease);
+        self.peers
+            .retain(|_, peer| now.duration_since(peer.heard) < lease);
     }
 
     /// Listened long enough to have heard everybody who lives.
@@ -73,10 +83,17 @@ impl Members {
 
     /// For each of `count` shards, whether it should be mine.
     pub(crate) fn mine(&self, count: usize) -> Vec<bool> {
-        let others = self.peers.iter().filter(|(_, peer)| !peer.leaving).map(|(name, _)| name.as_str());
+        let others = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.leaving)
+            .map(|(name, _)| name.as_str());
         let mut workers: Vec<&str> = others.chain([self.me.as_str()]).collect();
         workers.sort_unstable();
-        share(&workers, count).into_iter().map(|worker| workers[worker] == self.me).collect()
+        share(&workers, count)
+            .into_iter()
+            .map(|worker| workers[worker] == self.me)
+            .collect()
     }
 }
 
@@ -94,7 +111,10 @@ fn share(workers: &[&str], count: usize) -> Vec<usize> {
             let hash = blake3::hash(format!("{}/{shard}", workers[*worker]).as_bytes());
             *hash.as_bytes()
         };
-        let best = (0..workers.len()).filter(free).max_by_key(rank).unwrap_or_default();
+        let best = (0..workers.len())
+            .filter(free)
+            .max_by_key(rank)
+            .unwrap_or_default();
         load[best] += 1;
         chosen.push(best);
     }
@@ -106,7 +126,12 @@ mod tests {
     use super::*;
 
     fn beat(worker: &str, shards: &[usize], leaving: bool) -> Beat {
-        Beat { worker: worker.into(), sent_ms: 0, shards: shards.into(), leaving }
+        Beat {
+            worker: worker.into(),
+            sent_ms: 0,
+            shards: shards.into(),
+            leaving,
+        }
     }
 
     #[test]
@@ -118,7 +143,10 @@ mod tests {
             for worker in share(&names, 16) {
                 load[worker] += 1;
             }
-            assert!(load.iter().max().unwrap() - load.iter().min().unwrap() <= 1, "{load:?}");
+            assert!(
+                load.iter().max().unwrap() - load.iter().min().unwrap() <= 1,
+                "{load:?}"
+            );
         }
     }
 

@@ -37,7 +37,10 @@ impl Held {
                     return false;
                 }
                 Err(error) => {
-                    debug!(error = &error as &dyn std::error::Error, "{} waits for the bus", self.shard);
+                    debug!(
+                        error = &error as &dyn std::error::Error,
+                        "{} waits for the bus", self.shard
+                    );
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -63,7 +66,10 @@ where
     F: Future<Output = ()> + Send,
 {
     let shards = [shard.to_owned()];
-    hold(bus, group, &shards, stop, |held: Arc<Held>| work(held.fence.clone(), held.drain.clone())).await
+    hold(bus, group, &shards, stop, |held: Arc<Held>| {
+        work(held.fence.clone(), held.drain.clone())
+    })
+    .await
 }
 
 /// Owns this worker's share of `shards` until `stop`, running `work` for each as long as it is owned.
@@ -79,9 +85,15 @@ where
     F: Future<Output = ()> + Send,
 {
     let settings = &bus.inner.settings;
-    let subject = format!("beat.{}", group.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_"));
+    let subject = format!(
+        "beat.{}",
+        group.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
+    );
     let client = &bus.inner.client;
-    let mut beats = client.subscribe(subject.clone()).await.map_err(Error::away)?;
+    let mut beats = client
+        .subscribe(subject.clone())
+        .await
+        .map_err(Error::away)?;
     let mut group = Group {
         bus,
         shards,
@@ -158,7 +170,13 @@ where
             leaving: self.leaving,
         };
         let payload = serde_json::to_vec(&beat).unwrap_or_default();
-        if let Err(error) = self.bus.inner.client.publish(self.subject.clone(), payload.into()).await {
+        if let Err(error) = self
+            .bus
+            .inner
+            .client
+            .publish(self.subject.clone(), payload.into())
+            .await
+        {
             debug!(error = &error as &dyn std::error::Error, "beat not sent");
         }
     }
@@ -196,12 +214,20 @@ where
             match Claim::take(bus, shard, &me, settled).await {
                 Ok(Attempt::Won(claim)) => {
                     info!(shard, epoch = claim.epoch(), "took {shard}");
-                    let held = Held { shard: shard.clone(), claim, fence: Fence::new(pulse), drain };
+                    let held = Held {
+                        shard: shard.clone(),
+                        claim,
+                        fence: Fence::new(pulse),
+                        drain,
+                    };
                     keep(Arc::new(held), work, pause).await;
                 }
                 Ok(Attempt::NotNow) => tokio::time::sleep(pause).await,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "cannot take {shard} yet");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot take {shard} yet"
+                    );
                     tokio::time::sleep(pause).await;
                 }
             }

@@ -32,7 +32,8 @@ impl Bus {
         id: &str,
         message: &M,
     ) -> Result<Stored, Error> {
-        self.put(subject, message.encode_to_vec().into(), headers(id)).await
+        self.put(subject, message.encode_to_vec().into(), headers(id))
+            .await
     }
 
     pub(crate) async fn put(
@@ -42,7 +43,10 @@ impl Bus {
         headers: HeaderMap,
     ) -> Result<Stored, Error> {
         let ack = self.put_once_stored(subject, payload, headers).await?;
-        Ok(Stored { sequence: ack.sequence, duplicate: ack.duplicate })
+        Ok(Stored {
+            sequence: ack.sequence,
+            duplicate: ack.duplicate,
+        })
     }
 
     async fn put_once_stored(
@@ -55,8 +59,15 @@ impl Bus {
         let mut pause = Duration::from_millis(20);
         loop {
             // `headers` first: it replaces the whole map.
-            let message = PublishMessage::build().headers(headers.clone()).payload(payload.clone());
-            let outcome = match self.inner.context.send_publish(subject.to_owned(), message).await {
+            let message = PublishMessage::build()
+                .headers(headers.clone())
+                .payload(payload.clone());
+            let outcome = match self
+                .inner
+                .context
+                .send_publish(subject.to_owned(), message)
+                .await
+            {
                 Ok(ack) => ack.await,
                 Err(error) => Err(error),
             };
@@ -66,13 +77,19 @@ impl Bus {
             };
             match error.kind() {
                 PublishErrorKind::MaxPayloadExceeded => {
-                    return Err(Error::Invalid(format!("message of {} bytes is too large", payload.len())));
+                    return Err(Error::Invalid(format!(
+                        "message of {} bytes is too large",
+                        payload.len()
+                    )));
                 }
                 PublishErrorKind::WrongLastSequence => return Err(Error::Invalid(STALE.into())),
                 PublishErrorKind::Other => match refusal(&error) {
                     Refusal::Full => return Err(Error::Full(subject.to_owned())),
                     Refusal::TooLarge => {
-                        return Err(Error::Invalid(format!("message of {} bytes is too large", payload.len())));
+                        return Err(Error::Invalid(format!(
+                            "message of {} bytes is too large",
+                            payload.len()
+                        )));
                     }
                     Refusal::Stale => return Err(Error::Invalid(STALE.into())),
                     Refusal::Unclear => {}
@@ -102,8 +119,13 @@ enum Refusal {
 ///
 /// Source: nats-server `server/errors.json`, 2.15.
 fn refusal(error: &async_nats::jetstream::context::PublishError) -> Refusal {
-    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    if text.contains("maximum messages") || text.contains("maximum bytes") || text.contains("insufficient") {
+    let text = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if text.contains("maximum messages")
+        || text.contains("maximum bytes")
+        || text.contains("insufficient")
+    {
         Refusal::Full
     } else if text.contains("message size exceeds") {
         Refusal::TooLarge

@@ -59,12 +59,17 @@ impl Reader {
     /// Opens the reader now; how many messages wait.
     pub(crate) async fn open(&mut self) -> Result<u64, Error> {
         let deliver_policy = match self.begin {
-            Begin::After(sequence) => DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 },
+            Begin::After(sequence) => DeliverPolicy::ByStartSequence {
+                start_sequence: sequence + 1,
+            },
             Begin::Newest => DeliverPolicy::LastPerSubject,
         };
         self.connections.mark_unchanged();
         let context = &self.bus.inner.context;
-        let stream = context.get_stream_no_info(&self.stream).await.map_err(Error::away)?;
+        let stream = context
+            .get_stream_no_info(&self.stream)
+            .await
+            .map_err(Error::away)?;
         let wish = pull::Config {
             deliver_policy,
             ack_policy: AckPolicy::None,
@@ -77,8 +82,16 @@ impl Reader {
         let consumer = stream.create_consumer(wish).await.map_err(Error::away)?;
         let waiting = consumer.cached_info().num_pending;
         let builder = consumer.stream().max_messages_per_batch(4 * BATCH);
-        let messages = builder.expires(EXPIRES).heartbeat(HEARTBEAT).messages().await.map_err(Error::away)?;
-        self.open = Some(Open { messages, delivered: 0 });
+        let messages = builder
+            .expires(EXPIRES)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await
+            .map_err(Error::away)?;
+        self.open = Some(Open {
+            messages,
+            delivered: 0,
+        });
         Ok(waiting)
     }
 
@@ -88,7 +101,10 @@ impl Reader {
         loop {
             let Some(open) = &mut self.open else {
                 if let Err(error) = self.open().await {
-                    debug!(error = &error as &dyn std::error::Error, "reader of {} waits", self.stream);
+                    debug!(
+                        error = &error as &dyn std::error::Error,
+                        "reader of {} waits", self.stream
+                    );
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }

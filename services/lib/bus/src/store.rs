@@ -34,8 +34,14 @@ pub enum Bucket {
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Owners, Self::Intents, Self::Connections, Self::People, Self::Devices, Self::Config];
+    pub const ALL: [Self; 6] = [
+        Self::Owners,
+        Self::Intents,
+        Self::Connections,
+        Self::People,
+        Self::Devices,
+        Self::Config,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -72,7 +78,10 @@ impl Bus {
     /// Opens a bucket; no call is made.
     #[must_use]
     pub fn bucket(&self, bucket: Bucket) -> Store {
-        Store { bus: self.clone(), bucket }
+        Store {
+            bus: self.clone(),
+            bucket,
+        }
     }
 }
 
@@ -82,7 +91,9 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], or [`Error::Invalid`] for a record that is not of this type.
     pub async fn get<M: Message + Default>(&self, key: &str) -> Result<Option<(M, u64)>, Error> {
-        let Some(message) = self.last(key).await? else { return Ok(None) };
+        let Some(message) = self.last(key).await? else {
+            return Ok(None);
+        };
         if removal(Some(&message.headers)) {
             return Ok(None);
         }
@@ -98,20 +109,30 @@ impl Store {
     pub async fn put<M: Message>(&self, key: &str, record: &M) -> Result<u64, Error> {
         let id = uuid::Uuid::new_v4().to_string();
         let payload = record.encode_to_vec().into();
-        Ok(self.bus.put(&self.subject(key)?, payload, headers(&id)).await?.sequence)
+        Ok(self
+            .bus
+            .put(&self.subject(key)?, payload, headers(&id))
+            .await?
+            .sequence)
     }
 
     /// Stores the record if there is none: its revision, or `None` if there was one.
     ///
     /// # Errors
     /// As [`Bus::publish`].
-    pub async fn create<M: Message + Default>(&self, key: &str, record: &M) -> Result<Option<u64>, Error> {
+    pub async fn create<M: Message + Default>(
+        &self,
+        key: &str,
+        record: &M,
+    ) -> Result<Option<u64>, Error> {
         if let Some(revision) = self.update(key, record, 0).await? {
             return Ok(Some(revision));
         }
         // A deleted record leaves a mark with a revision of its own.
         match self.last(key).await? {
-            Some(message) if removal(Some(&message.headers)) => self.update(key, record, message.sequence).await,
+            Some(message) if removal(Some(&message.headers)) => {
+                self.update(key, record, message.sequence).await
+            }
             _ => Ok(None),
         }
     }
@@ -122,10 +143,22 @@ impl Store {
     ///
     /// # Errors
     /// As [`Bus::publish`].
-    pub async fn update<M: Message>(&self, key: &str, record: &M, revision: u64) -> Result<Option<u64>, Error> {
+    pub async fn update<M: Message>(
+        &self,
+        key: &str,
+        record: &M,
+        revision: u64,
+    ) -> Result<Option<u64>, Error> {
         let mut headers = headers(&uuid::Uuid::new_v4().to_string());
-        headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string().as_str());
-        match self.bus.put(&self.subject(key)?, record.encode_to_vec().into(), headers).await {
+        headers.insert(
+            "Nats-Expected-Last-Subject-Sequence",
+            revision.to_string().as_str(),
+        );
+        match self
+            .bus
+            .put(&self.subject(key)?, record.encode_to_vec().into(), headers)
+            .await
+        {
             Ok(stored) => Ok(Some(stored.sequence)),
             Err(Error::Invalid(why)) if why == STALE => Ok(None),
             Err(error) => Err(error),
@@ -139,7 +172,9 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
         let mut headers = headers(&uuid::Uuid::new_v4().to_string());
         headers.insert("KV-Operation", "DEL");
-        self.bus.put(&self.subject(key)?, bytes::Bytes::new(), headers).await?;
+        self.bus
+            .put(&self.subject(key)?, bytes::Bytes::new(), headers)
+            .await?;
         Ok(())
     }
 
@@ -204,7 +239,10 @@ impl Store {
     async fn last(&self, key: &str) -> Result<Option<StreamMessage>, Error> {
         let context = &self.bus.inner.context;
         let name = self.bucket.stream();
-        let stream = context.get_stream_no_info(name).await.map_err(Error::away)?;
+        let stream = context
+            .get_stream_no_info(name)
+            .await
+            .map_err(Error::away)?;
         match stream.direct_get_last_for_subject(self.subject(key)?).await {
             Ok(message) => Ok(Some(message)),
             Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),

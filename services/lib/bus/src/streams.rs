@@ -80,19 +80,39 @@ fn differences(wish: &Config, has: &Config) -> Vec<&'static str> {
         ("num_replicas", wish.num_replicas == has.num_replicas),
         ("max_age", wish.max_age == has.max_age),
         ("max_bytes", wish.max_bytes == has.max_bytes),
-        ("max_msg_size", wish.max_message_size == has.max_message_size),
-        ("max_msgs_per_subject", wish.max_messages_per_subject == has.max_messages_per_subject),
+        (
+            "max_msg_size",
+            wish.max_message_size == has.max_message_size,
+        ),
+        (
+            "max_msgs_per_subject",
+            wish.max_messages_per_subject == has.max_messages_per_subject,
+        ),
         ("max_consumers", wish.max_consumers == has.max_consumers),
         ("discard", wish.discard == has.discard),
-        ("duplicate_window", wish.duplicate_window == has.duplicate_window),
-        ("republish", wish.republish.is_some() == has.republish.is_some()),
+        (
+            "duplicate_window",
+            wish.duplicate_window == has.duplicate_window,
+        ),
+        (
+            "republish",
+            wish.republish.is_some() == has.republish.is_some(),
+        ),
         ("allow_direct", wish.allow_direct == has.allow_direct),
         ("allow_rollup_hdrs", wish.allow_rollup == has.allow_rollup),
-        ("allow_msg_ttl", wish.allow_message_ttl == has.allow_message_ttl),
-        ("allow_msg_schedules", wish.allow_message_schedules == has.allow_message_schedules),
+        (
+            "allow_msg_ttl",
+            wish.allow_message_ttl == has.allow_message_ttl,
+        ),
+        (
+            "allow_msg_schedules",
+            wish.allow_message_schedules == has.allow_message_schedules,
+        ),
         ("partitions", partitions(wish) == partitions(has)),
     ];
-    same.into_iter().filter_map(|(name, same)| (!same).then_some(name)).collect()
+    same.into_iter()
+        .filter_map(|(name, same)| (!same).then_some(name))
+        .collect()
 }
 
 fn wishes(settings: &Settings) -> Vec<Config> {
@@ -158,7 +178,11 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         max_consumers: -1,
         ..base.clone()
     });
-    queues.into_iter().chain([later, event, dead]).chain(buckets).collect()
+    queues
+        .into_iter()
+        .chain([later, event, dead])
+        .chain(buckets)
+        .collect()
 }
 
 #[cfg(test)]
@@ -168,14 +192,21 @@ mod tests {
     #[test]
     fn a_dropped_setting_is_seen() {
         let wish = wishes(&Settings::default()).remove(QUEUES.len());
-        let dropped = Config { allow_message_schedules: false, ..wish.clone() };
+        let dropped = Config {
+            allow_message_schedules: false,
+            ..wish.clone()
+        };
         assert_eq!(differences(&wish, &dropped), ["allow_msg_schedules"]);
         assert!(differences(&wish, &wish).is_empty());
     }
 
     #[test]
     fn another_number_of_partitions_is_seen() {
-        let few = wishes(&Settings { partitions: 8, ..Settings::default() }).remove(0);
+        let few = wishes(&Settings {
+            partitions: 8,
+            ..Settings::default()
+        })
+        .remove(0);
         let many = wishes(&Settings::default()).remove(0);
         assert_eq!(differences(&few, &many), ["partitions"]);
     }

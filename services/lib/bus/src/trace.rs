@@ -24,13 +24,19 @@ impl Trace {
     /// A new journey.
     #[must_use]
     pub fn begin() -> Self {
-        Self { trace_id: uuid::Uuid::new_v4().as_u128().max(1), span_id: span() }
+        Self {
+            trace_id: uuid::Uuid::new_v4().as_u128().max(1),
+            span_id: span(),
+        }
     }
 
     /// The next step of the same journey.
     #[must_use]
     pub fn step(self) -> Self {
-        Self { span_id: span(), ..self }
+        Self {
+            span_id: span(),
+            ..self
+        }
     }
 }
 
@@ -54,9 +60,13 @@ impl FromStr for Trace {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let mut parts = text.split('-');
-        let (Some("00"), Some(trace), Some(span), Some(_flags), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some("00"), Some(trace), Some(span), Some(_flags), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
             return Err(Invalid);
         };
         if trace.len() != 32 || span.len() != 16 {
@@ -64,7 +74,11 @@ impl FromStr for Trace {
         }
         let trace_id = u128::from_str_radix(trace, 16).map_err(|_| Invalid)?;
         let span_id = u64::from_str_radix(span, 16).map_err(|_| Invalid)?;
-        if trace_id == 0 || span_id == 0 { Err(Invalid) } else { Ok(Self { trace_id, span_id }) }
+        if trace_id == 0 || span_id == 0 {
+            Err(Invalid)
+        } else {
+            Ok(Self { trace_id, span_id })
+        }
     }
 }
 
@@ -93,7 +107,13 @@ mod tests {
 
     #[test]
     fn garbage_is_no_trace() {
-        for text in ["", "00", "01-1-1-1", "00-0-0-00", &format!("00-{:032}-{:016}-01", 0, 0)] {
+        for text in [
+            "",
+            "00",
+            "01-1-1-1",
+            "00-0-0-00",
+            &format!("00-{:032}-{:016}-01", 0, 0),
+        ] {
             assert_eq!(text.parse::<Trace>(), Err(Invalid), "{text}");
         }
     }

@@ -129,16 +129,10 @@ impl Server {
     }
 }
 
-/// Becomes `program`, which is told to end when the process `parent` does.
-///
-/// # Errors
-/// When the parent is gone already, or the program does not run. Does not return otherwise.
+/// Becomes another program, which is told to end when our parent does. `words` are the parent's
+/// process id, the program, and its arguments. Returns only why it could not.
 #[cfg(unix)]
-pub(crate) fn become_child(
-    parent: u32,
-    program: &OsString,
-    arguments: &[OsString],
-) -> anyhow::Error {
+pub(crate) fn become_child(mut words: impl Iterator<Item = OsString>) -> anyhow::Error {
     use std::os::unix::process::CommandExt as _;
     #[cfg(target_os = "linux")]
     if let Err(error) =
@@ -146,11 +140,13 @@ pub(crate) fn become_child(
     {
         return anyhow::Error::new(error).context("cannot tie this process to its parent");
     }
+    let parent = words.next().and_then(|id| id.to_str()?.parse().ok());
     // The parent may have died before the line above.
-    if std::os::unix::process::parent_id() != parent {
+    if parent != Some(std::os::unix::process::parent_id()) {
         return anyhow::anyhow!("the gateway is gone");
     }
-    let error = std::process::Command::new(program).args(arguments).exec();
+    let program = words.next().unwrap_or_default();
+    let error = std::process::Command::new(&program).args(words).exec();
     anyhow::Error::new(error).context(format!("{} does not run", program.display()))
 }
 

@@ -51,7 +51,10 @@ pub(super) fn parts(message: &Value) -> Vec<Part> {
         parts.push(words_part(words));
     }
     if let Some(rich_message) = object(message, "rich_message") {
-        parts.push(Part { extra_json: extra(rich_message), ..words_part(cut(&rich::flatten(rich_message), MAX_TEXT_BYTES)) });
+        parts.push(Part {
+            extra_json: extra(rich_message),
+            ..words_part(cut(&rich::flatten(rich_message), MAX_TEXT_BYTES))
+        });
         rich::media(rich_message, &mut |block| files(block, &mut parts));
     }
     files(message, &mut parts);
@@ -59,14 +62,23 @@ pub(super) fn parts(message: &Value) -> Vec<Part> {
         let known = parts.len();
         files(paid, &mut parts);
         if parts.len() == known {
-            parts.push(Part { kind: PartKind::Embed.into(), extra_json: extra(paid), ..Part::default() });
+            parts.push(Part {
+                kind: PartKind::Embed.into(),
+                extra_json: extra(paid),
+                ..Part::default()
+            });
         }
     }
     parts.extend(place(message));
     parts.extend(person(message));
     for (key, kind) in OTHERS {
         if let Some(content) = object(message, key) {
-            parts.push(Part { kind: kind.into(), text: summary(key, content), extra_json: extra(content), ..Part::default() });
+            parts.push(Part {
+                kind: kind.into(),
+                text: summary(key, content),
+                extra_json: extra(content),
+                ..Part::default()
+            });
         }
     }
     parts.truncate(MAX_PARTS);
@@ -80,13 +92,21 @@ pub(super) fn parts(message: &Value) -> Vec<Part> {
 }
 
 fn words_part(words: &str) -> Part {
-    Part { kind: PartKind::Text.into(), text: words.to_owned(), ..Part::default() }
+    Part {
+        kind: PartKind::Text.into(),
+        text: words.to_owned(),
+        ..Part::default()
+    }
 }
 
 /// The JSON of `content`, or nothing if there is too much of it.
 fn extra(content: &Value) -> String {
     let json = content.to_string();
-    if json.len() <= MAX_EXTRA_BYTES { json } else { String::new() }
+    if json.len() <= MAX_EXTRA_BYTES {
+        json
+    } else {
+        String::new()
+    }
 }
 
 /// Adds the files of `holder`, a message or a block of one.
@@ -96,8 +116,15 @@ fn files(holder: &Value, parts: &mut Vec<Part>) {
     }
     if let Some(live) = object(holder, "live_photo") {
         let still = largest(list(live, "photo"));
-        let kind = if still.is_some() { PartKind::Image } else { PartKind::Video };
-        parts.push(Part { extra_json: extra(live), ..file(kind, still.unwrap_or(live)) });
+        let kind = if still.is_some() {
+            PartKind::Image
+        } else {
+            PartKind::Video
+        };
+        parts.push(Part {
+            extra_json: extra(live),
+            ..file(kind, still.unwrap_or(live))
+        });
     }
     if let Some(voice) = object(holder, "voice_note") {
         parts.push(file(PartKind::Voice, voice));
@@ -113,7 +140,10 @@ fn files(holder: &Value, parts: &mut Vec<Part>) {
 /// The largest of the sizes in which a photo is offered.
 fn largest(sizes: &[Value]) -> Option<&Value> {
     let area = |photo: &&Value| size(photo, "width").saturating_mul(size(photo, "height"));
-    sizes.iter().filter(|photo| photo.is_object()).max_by_key(|photo| (area(photo), size(photo, "file_size")))
+    sizes
+        .iter()
+        .filter(|photo| photo.is_object())
+        .max_by_key(|photo| (area(photo), size(photo, "file_size")))
 }
 
 fn file(kind: PartKind, content: &Value) -> Part {
@@ -130,10 +160,18 @@ fn file(kind: PartKind, content: &Value) -> Part {
         height: narrow(content, "height").max(narrow(content, "length")),
         duration_s: narrow(content, "duration"),
         emoji: name(content, "emoji"),
-        missing: if id(content, "file_id").is_empty() { "no file id".into() } else { String::new() },
+        missing: if id(content, "file_id").is_empty() {
+            "no file id".into()
+        } else {
+            String::new()
+        },
         ..Attachment::default()
     };
-    Part { kind: kind.into(), attachment: Some(attachment), ..Part::default() }
+    Part {
+        kind: kind.into(),
+        attachment: Some(attachment),
+        ..Part::default()
+    }
 }
 
 /// The type of files for which Telegram states none.
@@ -159,7 +197,11 @@ fn place(message: &Value) -> Option<Part> {
         street: name(venue, "address"),
         live_s: narrow(spot, "live_period"),
     };
-    Some(Part { kind: PartKind::Location.into(), location: Some(location), ..Part::default() })
+    Some(Part {
+        kind: PartKind::Location.into(),
+        location: Some(location),
+        ..Part::default()
+    })
 }
 
 fn person(message: &Value) -> Option<Part> {
@@ -171,14 +213,24 @@ fn person(message: &Value) -> Option<Part> {
         user_id: id(shared, "user_id"),
         vcard: cut(text(shared, "vcard"), MAX_EXTRA_BYTES).to_owned(),
     };
-    Some(Part { kind: PartKind::Contact.into(), contact: Some(contact), ..Part::default() })
+    Some(Part {
+        kind: PartKind::Contact.into(),
+        contact: Some(contact),
+        ..Part::default()
+    })
 }
 
 /// What can be read of content that has no field of its own.
 fn summary(key: &str, content: &Value) -> String {
     let lines = |title: &str, entries: &str| {
-        let entries = list(content, entries).iter().map(|entry| format!("- {}", name(entry, "text")));
-        [name(content, title)].into_iter().chain(entries).collect::<Vec<_>>().join("\n")
+        let entries = list(content, entries)
+            .iter()
+            .map(|entry| format!("- {}", name(entry, "text")));
+        [name(content, title)]
+            .into_iter()
+            .chain(entries)
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     match key {
         "poll" => lines("question", "options"),

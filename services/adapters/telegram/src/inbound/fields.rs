@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn odd_values_read_as_empty() {
-        let odd = json!({"date": "12", "size": -4, "id": null, "name": 7, "big": 1e300, "flag": "yes"});
+        let odd =
+            json!({"date": "12", "size": -4, "id": null, "name": 7, "big": 1e300, "flag": "yes"});
         assert_eq!(integer(&odd, "date"), 12);
         assert_eq!(size(&odd, "size"), 0);
         assert_eq!(id(&odd, "id"), "");

@@ -23,7 +23,9 @@ pub(super) fn of_entities(words: &str, entities: &[Value], bot: &Identity) -> Me
                 mentions.users.push(handle.to_owned());
             }
             "text_mention" => {
-                let user = object(entity, "user").map(|user| id(user, "id")).unwrap_or_default();
+                let user = object(entity, "user")
+                    .map(|user| id(user, "id"))
+                    .unwrap_or_default();
                 mentions.self_ |= !user.is_empty() && user == bot.id;
                 if !user.is_empty() {
                     mentions.users.push(user);
@@ -49,9 +51,12 @@ pub(super) fn words_of(message: &Value) -> (&str, &[Value]) {
 
 /// Whether `words` begin with a command that names some other bot ("/status@other_bot").
 pub(super) fn commands_another(words: &str, bot: &Identity) -> bool {
-    let Some(command) = words.trim_start().strip_prefix('/') else { return false };
+    let Some(command) = words.trim_start().strip_prefix('/') else {
+        return false;
+    };
     let word = command.split_whitespace().next().unwrap_or_default();
-    word.split_once('@').is_some_and(|(_, name)| !bot.is_called(name))
+    word.split_once('@')
+        .is_some_and(|(_, name)| !bot.is_called(name))
 }
 
 /// The part of `words` that an entity covers; none if it lies outside or cuts a character in two.
@@ -82,7 +87,10 @@ mod tests {
     use serde_json::json;
 
     fn bot() -> Identity {
-        Identity { id: "99".into(), username: "Our_Bot".into() }
+        Identity {
+            id: "99".into(),
+            username: "Our_Bot".into(),
+        }
     }
 
     #[test]
@@ -98,7 +106,10 @@ mod tests {
     fn entities_outside_the_text_are_passed_over() {
         for (offset, length) in [(-1, 3), (0, 900), (1, 1), (i64::MAX, i64::MAX), (50, 1)] {
             let entities = [json!({"type": "mention", "offset": offset, "length": length})];
-            assert!(of_entities("😀", &entities, &bot()).users.is_empty(), "{offset} {length}");
+            assert!(
+                of_entities("😀", &entities, &bot()).users.is_empty(),
+                "{offset} {length}"
+            );
         }
     }
 

@@ -9,8 +9,18 @@ const MAX_DEPTH: usize = 32;
 
 /// Fields of a block or a text that hold more of the tree, in reading order.
 const BRANCHES: [&str; 12] = [
-    "label", "summary", "text", "blocks", "items", "cells", "expression", "alternative_text", "button", "buttons",
-    "caption", "credit",
+    "label",
+    "summary",
+    "text",
+    "blocks",
+    "items",
+    "cells",
+    "expression",
+    "alternative_text",
+    "button",
+    "buttons",
+    "caption",
+    "credit",
 ];
 
 /// The words of a rich message, one line a block.
@@ -51,7 +61,9 @@ fn gather(block: &Value, depth: usize, lines: &mut Vec<String>) {
                 if !line.is_empty() {
                     lines.push(std::mem::take(&mut line));
                 }
-                inner.iter().for_each(|inner| gather(inner, depth + 1, lines));
+                inner
+                    .iter()
+                    .for_each(|inner| gather(inner, depth + 1, lines));
             }
             ("cells", Value::Array(rows)) => lines.extend(rows.iter().map(row)),
             (_, part) => {
@@ -73,7 +85,13 @@ fn row(cells: &Value) -> String {
         inline(&cell["text"], 0, &mut words);
         words
     };
-    cells.as_array().map_or(&[][..], Vec::as_slice).iter().map(cell).collect::<Vec<_>>().join(" | ")
+    cells
+        .as_array()
+        .map_or(&[][..], Vec::as_slice)
+        .iter()
+        .map(cell)
+        .collect::<Vec<_>>()
+        .join(" | ")
 }
 
 /// Adds the words of one styled text: a string, a list, or an object around either.
@@ -81,9 +99,15 @@ fn inline(styled: &Value, depth: usize, words: &mut String) {
     match styled {
         _ if depth > MAX_DEPTH => {}
         Value::String(plain) => words.push_str(plain),
-        Value::Array(pieces) => pieces.iter().for_each(|piece| inline(piece, depth + 1, words)),
-        Value::Object(_) if styled.get("text").is_some() => inline(&styled["text"], depth + 1, words),
-        Value::Object(_) if styled.get("button").is_some() => inline(&styled["button"], depth + 1, words),
+        Value::Array(pieces) => pieces
+            .iter()
+            .for_each(|piece| inline(piece, depth + 1, words)),
+        Value::Object(_) if styled.get("text").is_some() => {
+            inline(&styled["text"], depth + 1, words)
+        }
+        Value::Object(_) if styled.get("button").is_some() => {
+            inline(&styled["button"], depth + 1, words)
+        }
         Value::Object(_) => {
             words.push_str(text(styled, "expression"));
             words.push_str(&name(styled, "alternative_text"));

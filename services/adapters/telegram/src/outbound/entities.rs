@@ -9,7 +9,11 @@ use teloxide_core::types::{MessageEntity, MessageEntityKind};
 /// Entities need no escaping and cannot fail to parse, so there is no `parse_mode`.
 pub(super) fn of(body: &Rich) -> Option<Vec<MessageEntity>> {
     let mut units = Units::new(&body.text);
-    let entities: Vec<_> = body.spans.iter().filter_map(|span| entity(span, &mut units)).collect();
+    let entities: Vec<_> = body
+        .spans
+        .iter()
+        .filter_map(|span| entity(span, &mut units))
+        .collect();
     (!entities.is_empty()).then_some(entities)
 }
 
@@ -19,15 +23,26 @@ fn entity(span: &Span, units: &mut Units) -> Option<MessageEntity> {
         Style::Italic => MessageEntityKind::Italic,
         Style::Strike => MessageEntityKind::Strikethrough,
         Style::Code => MessageEntityKind::Code,
-        Style::Pre { lang } => MessageEntityKind::Pre { language: Some(lang.clone()).filter(|lang| !lang.is_empty()) },
+        Style::Pre { lang } => MessageEntityKind::Pre {
+            language: Some(lang.clone()).filter(|lang| !lang.is_empty()),
+        },
         // A link that is none is left as a text.
-        Style::Link { url } => MessageEntityKind::TextLink { url: Url::parse(url).ok()? },
+        Style::Link { url } => MessageEntityKind::TextLink {
+            url: Url::parse(url).ok()?,
+        },
         Style::Quote => MessageEntityKind::Blockquote,
         Style::Spoiler => MessageEntityKind::Spoiler,
     };
     let offset = units.at(span.start);
-    let length = units.at(span.end).checked_sub(offset).filter(|length| *length > 0)?;
-    Some(MessageEntity { kind, offset, length })
+    let length = units
+        .at(span.end)
+        .checked_sub(offset)
+        .filter(|length| *length > 0)?;
+    Some(MessageEntity {
+        kind,
+        offset,
+        length,
+    })
 }
 
 /// UTF-16 offset of each byte of a text.
@@ -57,25 +72,58 @@ mod tests {
     use super::*;
 
     fn spans(text: &str, spans: &[(usize, usize, Style)]) -> Vec<(usize, usize)> {
-        let spans = spans.iter().map(|(start, end, style)| Span { start: *start, end: *end, style: style.clone() });
-        let entities = of(&Rich { text: text.into(), spans: spans.collect() }).unwrap_or_default();
-        entities.iter().map(|entity| (entity.offset, entity.length)).collect()
+        let spans = spans.iter().map(|(start, end, style)| Span {
+            start: *start,
+            end: *end,
+            style: style.clone(),
+        });
+        let entities = of(&Rich {
+            text: text.into(),
+            spans: spans.collect(),
+        })
+        .unwrap_or_default();
+        entities
+            .iter()
+            .map(|entity| (entity.offset, entity.length))
+            .collect()
     }
 
     #[test]
     fn offsets_count_utf16_units() {
         // "😀" is four bytes and two units, "é" two bytes and one unit.
-        assert_eq!(spans("😀é bold", &[(7, 11, Style::Bold), (0, 4, Style::Italic)]), [(4, 4), (0, 2)]);
+        assert_eq!(
+            spans("😀é bold", &[(7, 11, Style::Bold), (0, 4, Style::Italic)]),
+            [(4, 4), (0, 2)]
+        );
     }
 
     #[test]
     fn what_lies_outside_or_is_empty_is_left_out() {
-        assert_eq!(spans("ab", &[(1, 99, Style::Bold), (2, 2, Style::Bold), (50, 60, Style::Code)]), [(1, 1)]);
+        assert_eq!(
+            spans(
+                "ab",
+                &[
+                    (1, 99, Style::Bold),
+                    (2, 2, Style::Bold),
+                    (50, 60, Style::Code)
+                ]
+            ),
+            [(1, 1)]
+        );
     }
 
     #[test]
     fn a_link_that_is_none_stays_a_text() {
         let link = |url: &str| Style::Link { url: url.into() };
-        assert_eq!(spans("ab", &[(0, 1, link("nonsense")), (1, 2, link("https://example.org/?a=b c"))]), [(1, 1)]);
+        assert_eq!(
+            spans(
+                "ab",
+                &[
+                    (0, 1, link("nonsense")),
+                    (1, 2, link("https://example.org/?a=b c"))
+                ]
+            ),
+            [(1, 1)]
+        );
     }
 }

@@ -39,10 +39,13 @@ pub(super) fn request(
             method
         }
         [_, .., _] if files.len() > MAX_ALBUM => {
-            return Err(Error::Rejected(format!("{} files are more than an album holds", files.len())));
+            return Err(Error::Rejected(format!(
+                "{} files are more than an album holds",
+                files.len()
+            )));
         }
         album => {
-            let kind = album.iter().try_fold(kind, |kind, file| sendable(kind, file))?;
+            let kind = album.iter().try_fold(kind, sendable)?;
             let mut media = Vec::new();
             for (n, file) in album.iter().enumerate() {
                 let mut item = Map::new();
@@ -57,17 +60,28 @@ pub(super) fn request(
             "sendMediaGroup"
         }
     };
-    Ok(target.aim(Request { method, params: Value::Object(params), files: along }))
+    Ok(target.aim(Request {
+        method,
+        params: Value::Object(params),
+        files: along,
+    }))
 }
 
 /// As what a file can be sent: a picture that is too large is a document.
 fn sendable(kind: PartKind, file: &Attachment) -> Result<PartKind, Error> {
     if file.size_bytes > MAX_FILE_BYTES && !file.sha256.is_empty() {
-        return Err(Error::Rejected(format!("a file of {} bytes is larger than Telegram takes from a bot", file.size_bytes)));
+        return Err(Error::Rejected(format!(
+            "a file of {} bytes is larger than Telegram takes from a bot",
+            file.size_bytes
+        )));
     }
     Ok(match kind {
         PartKind::Image if file.size_bytes > MAX_PHOTO_BYTES => PartKind::Document,
-        PartKind::Image | PartKind::Video | PartKind::Audio | PartKind::Voice | PartKind::Sticker => kind,
+        PartKind::Image
+        | PartKind::Video
+        | PartKind::Audio
+        | PartKind::Voice
+        | PartKind::Sticker => kind,
         _ => PartKind::Document,
     })
 }
@@ -91,7 +105,9 @@ fn album_type(kind: PartKind) -> Result<&'static str, Error> {
         PartKind::Video => Ok("video"),
         PartKind::Audio => Ok("audio"),
         PartKind::Document => Ok("document"),
-        _ => Err(Error::Rejected("voice notes and stickers make no album on Telegram".into())),
+        _ => Err(Error::Rejected(
+            "voice notes and stickers make no album on Telegram".into(),
+        )),
     }
 }
 
@@ -102,8 +118,12 @@ fn source(file: &Attachment, along: &mut Vec<(String, Attachment)>) -> Result<Va
         along.push((name.clone(), file.clone()));
         return Ok(json!(format!("attach://{name}")));
     }
-    let known = [&file.url, &file.platform_id].into_iter().find(|name| !name.is_empty());
-    known.map(|name| json!(name)).ok_or_else(|| Error::Rejected("the file is neither stored nor on the web".into()))
+    let known = [&file.url, &file.platform_id]
+        .into_iter()
+        .find(|name| !name.is_empty());
+    known
+        .map(|name| json!(name))
+        .ok_or_else(|| Error::Rejected("the file is neither stored nor on the web".into()))
 }
 
 fn describe(params: &mut Map<String, Value>, caption: &Rich) {

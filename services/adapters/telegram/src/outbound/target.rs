@@ -37,14 +37,24 @@ impl Target {
     /// # Errors
     /// [`Error::Rejected`] where it is none of Telegram's.
     pub fn of(address: &Address) -> Result<Self, Error> {
-        let foreign = || Error::Rejected(format!("`{}` is no conversation of Telegram", address.conversation));
+        let foreign = || {
+            Error::Rejected(format!(
+                "`{}` is no conversation of Telegram",
+                address.conversation
+            ))
+        };
         let (business, chat) = match address.conversation.strip_prefix(BUSINESS) {
-            Some(rest) => rest.rsplit_once(':').map(|(id, chat)| (Some(id.to_owned()), chat)).ok_or_else(foreign)?,
+            Some(rest) => rest
+                .rsplit_once(':')
+                .map(|(id, chat)| (Some(id.to_owned()), chat))
+                .ok_or_else(foreign)?,
             None => (None, address.conversation.as_str()),
         };
         let chat = match chat.parse() {
             Ok(id) => Recipient::Id(ChatId(id)),
-            Err(_) if chat.len() > 1 && chat.starts_with('@') => Recipient::ChannelUsername(chat.to_owned()),
+            Err(_) if chat.len() > 1 && chat.starts_with('@') => {
+                Recipient::ChannelUsername(chat.to_owned())
+            }
             Err(_) => return Err(foreign()),
         };
         let (topic, direct_topic) = match address.thread.strip_prefix(DIRECT) {
@@ -52,12 +62,21 @@ impl Target {
             None if address.thread.is_empty() => (None, None),
             None => (Some(thread(&address.thread)?), None),
         };
-        Ok(Self { chat, business, topic, direct_topic })
+        Ok(Self {
+            chat,
+            business,
+            topic,
+            direct_topic,
+        })
     }
 
     /// The conversation of an address: the inverse of [`Self::of`].
     pub(crate) fn name(chat_id: &str, business: &str) -> String {
-        if business.is_empty() { chat_id.to_owned() } else { format!("{BUSINESS}{business}:{chat_id}") }
+        if business.is_empty() {
+            chat_id.to_owned()
+        } else {
+            format!("{BUSINESS}{business}:{chat_id}")
+        }
     }
 
     /// The thread of an address in a channel's direct messages.
@@ -68,11 +87,16 @@ impl Target {
     /// Sends a request to the topic, in the name of the business account.
     pub(super) fn aim(&self, mut request: Request) -> Request {
         // Typing is the one thing that must name the general topic.
-        let topic = self.topic.filter(|topic| *topic != GENERAL || request.method == "sendChatAction");
+        let topic = self
+            .topic
+            .filter(|topic| *topic != GENERAL || request.method == "sendChatAction");
         if let Some(topic) = topic {
             request.params["message_thread_id"] = json!(topic);
         }
-        if let Some(topic) = self.direct_topic.filter(|_| request.method != "sendChatAction") {
+        if let Some(topic) = self
+            .direct_topic
+            .filter(|_| request.method != "sendChatAction")
+        {
             request.params["direct_messages_topic_id"] = json!(topic);
         }
         self.name_business(request)
@@ -88,5 +112,6 @@ impl Target {
 }
 
 fn thread(id: &str) -> Result<i64, Error> {
-    id.parse().map_err(|_| Error::Rejected(format!("`{id}` is no thread of Telegram")))
+    id.parse()
+        .map_err(|_| Error::Rejected(format!("`{id}` is no thread of Telegram")))
 }

@@ -18,13 +18,19 @@ use crate::{Rich, Span, Style, Unit};
 pub fn split(rich: &Rich, max: usize, unit: Unit) -> Vec<Rich> {
     let splitter = Splitter::new(rich, max.max(4), unit);
     let mut pieces = Vec::new();
-    let mut spans = Spans { rest: &rich.spans, open: Vec::new() };
+    let mut spans = Spans {
+        rest: &rich.spans,
+        open: Vec::new(),
+    };
     let mut from = splitter.skip_blank(0);
     while from < rich.text.len() {
         let to = splitter.cut(from);
         let end = from + rich.text[from..to].trim_end().len();
         if from < end {
-            pieces.push(Rich { text: rich.text[from..end].to_owned(), spans: spans.within(from..end) });
+            pieces.push(Rich {
+                text: rich.text[from..end].to_owned(),
+                spans: spans.within(from..end),
+            });
         }
         from = splitter.skip_blank(to);
     }
@@ -47,14 +53,22 @@ impl<'a> Splitter<'a> {
         let mut fences = Vec::new();
         for span in &rich.spans {
             match span.style {
-                Style::Link { .. } | Style::Code if whole.last().is_none_or(|last| last.end <= span.start) => {
+                Style::Link { .. } | Style::Code
+                    if whole.last().is_none_or(|last| last.end <= span.start) =>
+                {
                     whole.push(span.range());
                 }
                 Style::Pre { .. } => fences.push(span.range()),
                 _ => {}
             }
         }
-        Self { text: &rich.text, max, unit, whole, fences }
+        Self {
+            text: &rich.text,
+            max,
+            unit,
+            whole,
+            fences,
+        }
     }
 
     /// Where the piece that begins at `from` ends; always after `from`.
@@ -66,18 +80,25 @@ impl<'a> Splitter<'a> {
         // Before the middle a cut wastes too much of the message; only words are better cut early than broken.
         let middle = from + (limit - from) / 2;
         let fence = holder(&self.fences, limit);
-        let fence_starts_late = fence.map(|fence| fence.start).filter(|start| *start > middle);
+        let fence_starts_late = fence
+            .map(|fence| fence.start)
+            .filter(|start| *start > middle);
         if let Some(start) = fence_starts_late {
             return start;
         }
         let rules: [(&dyn Fn(usize) -> bool, usize); 4] = [
-            (&|at| self.after(at, "\n\n") && holder(&self.fences, at).is_none(), middle),
+            (
+                &|at| self.after(at, "\n\n") && holder(&self.fences, at).is_none(),
+                middle,
+            ),
             (&|at| self.after(at, "\n"), middle),
             (&|at| self.ends_sentence(at), middle),
             (&|at| self.text[..at].ends_with(char::is_whitespace), from),
         ];
         for (border, least) in rules {
-            let good = |at: &usize| border(*at) && holder(&self.whole, *at).is_none() && self.between_graphemes(*at);
+            let good = |at: &usize| {
+                border(*at) && holder(&self.whole, *at).is_none() && self.between_graphemes(*at)
+            };
             let found = self.backwards(least, limit).find(good);
             if let Some(at) = found {
                 return at;
@@ -94,7 +115,10 @@ impl<'a> Splitter<'a> {
         let mut left = self.max;
         let mut at = from;
         // No unit takes more than four bytes, so this is more than fits; one endless "character" is not read to its end.
-        let seen = self.text.ceil_char_boundary(from.saturating_add(self.max.saturating_mul(4)).saturating_add(64));
+        let seen = self.text.ceil_char_boundary(
+            from.saturating_add(self.max.saturating_mul(4))
+                .saturating_add(64),
+        );
         for grapheme in self.text[from..seen].graphemes(true) {
             let length = self.unit.length(grapheme);
             if length > left {
@@ -123,11 +147,15 @@ impl<'a> Splitter<'a> {
 
     /// Character borders in `(least, limit]`, from the back.
     fn backwards(&self, least: usize, limit: usize) -> impl Iterator<Item = usize> + '_ {
-        (least + 1..=limit).rev().filter(|at| self.text.is_char_boundary(*at))
+        (least + 1..=limit)
+            .rev()
+            .filter(|at| self.text.is_char_boundary(*at))
     }
 
     fn between_graphemes(&self, at: usize) -> bool {
-        GraphemeCursor::new(at, self.text.len(), true).is_boundary(self.text, 0).unwrap_or(true)
+        GraphemeCursor::new(at, self.text.len(), true)
+            .is_boundary(self.text, 0)
+            .unwrap_or(true)
     }
 
     fn after(&self, at: usize, border: &str) -> bool {
@@ -139,7 +167,10 @@ impl<'a> Splitter<'a> {
         if before.ends_with(['。', '！', '？']) {
             return true;
         }
-        before.ends_with(char::is_whitespace) && before.trim_end_matches(' ').ends_with(['.', '!', '?', '…', ':', ';'])
+        before.ends_with(char::is_whitespace)
+            && before
+                .trim_end_matches(' ')
+                .ends_with(['.', '!', '?', '…', ':', ';'])
     }
 
     /// The next byte worth showing: white space is skipped, but not what indents a line of code.
@@ -148,8 +179,14 @@ impl<'a> Splitter<'a> {
         let word = from + (rest.len() - rest.trim_start().len());
         match holder(&self.fences, word).map(|fence| fence.start.max(from)) {
             Some(start) => {
-                let line = self.text[start..word].rfind('\n').map_or(start, |line| start + line + 1);
-                if word - line > self.max / 2 { word } else { line }
+                let line = self.text[start..word]
+                    .rfind('\n')
+                    .map_or(start, |line| start + line + 1);
+                if word - line > self.max / 2 {
+                    word
+                } else {
+                    line
+                }
             }
             None => word,
         }

@@ -62,7 +62,10 @@ fn line(text: &mut String, row: &[String], widths: &[usize]) {
             text.push_str(" | ");
         }
         text.push_str(cell);
-        text.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell))));
+        text.extend(std::iter::repeat_n(
+            ' ',
+            width.saturating_sub(width_of(cell)),
+        ));
     }
     text.truncate(text.trim_end_matches(' ').len());
 }

@@ -90,12 +90,25 @@ where
             acknowledge(&message).await;
             return;
         }
-        let news = self.newest.insert(sequence, (message.clone(), Instant::now())).is_none();
+        let news = self
+            .newest
+            .insert(sequence, (message.clone(), Instant::now()))
+            .is_none();
         if news {
             let decoded = M::decode(message.payload.clone()).ok();
             // What cannot be decoded gets a lane of its own, and is buried when its turn comes.
-            let lane = decoded.as_ref().map_or_else(|| format!("?{sequence}"), self.job.lane);
-            self.lanes.push(priority, lane, Item { message, sequence, decoded });
+            let lane = decoded
+                .as_ref()
+                .map_or_else(|| format!("?{sequence}"), self.job.lane);
+            self.lanes.push(
+                priority,
+                lane,
+                Item {
+                    message,
+                    sequence,
+                    decoded,
+                },
+            );
             self.start();
         }
     }
@@ -103,10 +116,23 @@ where
     /// Starts as many waiting messages as there is room for.
     pub(super) fn start(&mut self) {
         while self.running.len() < self.job.in_hand {
-            let Some((priority, lane, item)) = self.lanes.next() else { return };
+            let Some((priority, lane, item)) = self.lanes.next() else {
+                return;
+            };
             let sequence = item.sequence;
-            let run = run(self.job.bus, self.job.stream, self.held.clone(), self.job.handle, item);
-            let finished = run.map(move |settled| Finished { priority, lane, sequence, settled });
+            let run = run(
+                self.job.bus,
+                self.job.stream,
+                self.held.clone(),
+                self.job.handle,
+                item,
+            );
+            let finished = run.map(move |settled| Finished {
+                priority,
+                lane,
+                sequence,
+                settled,
+            });
             self.running.push(finished.boxed());
         }
     }
@@ -118,7 +144,12 @@ where
 
     /// Acknowledges a message that has run, and starts the next.
     pub(super) async fn finish(&mut self, finished: Finished) {
-        let Finished { priority, lane, sequence, settled } = finished;
+        let Finished {
+            priority,
+            lane,
+            sequence,
+            settled,
+        } = finished;
         self.lanes.done(priority, &lane);
         let newest = self.newest.remove(&sequence);
         if settled {
@@ -156,19 +187,45 @@ where
 }
 
 /// Handles one message to its end; false when it is left to the next owner.
-async fn run<M, H, F>(bus: &Bus, stream: &'static str, held: Arc<Held>, handle: &H, item: Item<M>) -> bool
+async fn run<M, H, F>(
+    bus: &Bus,
+    stream: &'static str,
+    held: Arc<Held>,
+    handle: &H,
+    item: Item<M>,
+) -> bool
 where
     M: Message + Default + Clone,
     H: Fn(Delivery<M>) -> F,
     F: Future<Output = Outcome>,
 {
-    let Item { message, sequence, decoded } = item;
-    let header = message.headers.as_ref().and_then(|headers| headers.get(trace::HEADER));
-    let trace = header.and_then(|header| header.as_str().parse().ok()).unwrap_or_else(trace::Trace::begin);
-    let stored_ms = message.info().map(|info| info.published.unix_timestamp_nanos() / 1_000_000);
-    let stored_ms = stored_ms.ok().and_then(|at| i64::try_from(at).ok()).unwrap_or_default();
+    let Item {
+        message,
+        sequence,
+        decoded,
+    } = item;
+    let header = message
+        .headers
+        .as_ref()
+        .and_then(|headers| headers.get(trace::HEADER));
+    let trace = header
+        .and_then(|header| header.as_str().parse().ok())
+        .unwrap_or_else(trace::Trace::begin);
+    let stored_ms = message
+        .info()
+        .map(|info| info.published.unix_timestamp_nanos() / 1_000_000);
+    let stored_ms = stored_ms
+        .ok()
+        .and_then(|at| i64::try_from(at).ok())
+        .unwrap_or_default();
     let Some(decoded) = decoded else {
-        dead::bury(bus, &message, "undecodable: not a message of this version", 0).await;
+        dead::bury(
+            bus,
+            &message,
+            "undecodable: not a message of this version",
+            0,
+        )
+        .await;
         return true;
     };
     let mut attempt = 1;
@@ -182,14 +239,18 @@ where
             stored_ms,
             fence: held.fence.clone(),
         };
-        let outcome = AssertUnwindSafe(trace::scope(trace, handle(delivery))).catch_unwind().await;
-        let outcome = outcome.unwrap_or_else(|_| Outcome::Dead("the handler panicked; see the log".into()));
+        let outcome = AssertUnwindSafe(trace::scope(trace, handle(delivery)))
+            .catch_unwind()
+            .await;
+        let outcome =
+            outcome.unwrap_or_else(|_| Outcome::Dead("the handler panicked; see the log".into()));
         let name = match &outcome {
             Outcome::Ack => "ack",
             Outcome::Retry(_) => "retry",
             Outcome::Dead(_) => "dead",
         };
-        metrics::counter!("openclaw_bus_handled_total", "stream" => stream, "outcome" => name).increment(1);
+        metrics::counter!("openclaw_bus_handled_total", "stream" => stream, "outcome" => name)
+            .increment(1);
         match outcome {
             Outcome::Ack => return true,
             Outcome::Dead(reason) => {

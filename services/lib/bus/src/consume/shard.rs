@@ -37,18 +37,30 @@ const ACK_WAIT: Duration = Duration::from_secs(9);
 const HAND_OVER: Duration = Duration::from_secs(8);
 
 /// Handles the shard's messages until it is drained or lost.
-pub(super) async fn work<M, L, H, F>(bus: &Bus, source: &Source, held: Arc<Held>, lane: &L, handle: &H)
-where
+pub(super) async fn work<M, L, H, F>(
+    bus: &Bus,
+    source: &Source,
+    held: Arc<Held>,
+    lane: &L,
+    handle: &H,
+) where
     M: Message + Default + Clone + 'static,
     L: Fn(&M) -> String + Sync,
     H: Fn(Delivery<M>) -> F + Sync,
     F: Future<Output = Outcome> + Send,
 {
-    let job = Job { bus, stream: source.stream, in_hand: source.in_hand, lane, handle };
+    let job = Job {
+        bus,
+        stream: source.stream,
+        in_hand: source.in_hand,
+        lane,
+        handle,
+    };
     let mut executor: Executor<'_, M, L, H> = Executor::new(job, held.clone());
     let mut connections = bus.inner.connections.clone();
     connections.mark_unchanged();
-    let mut opening: Option<BoxFuture<'_, Option<Pulls>>> = Some(Pulls::open(bus, source, &held, false).boxed());
+    let mut opening: Option<BoxFuture<'_, Option<Pulls>>> =
+        Some(Pulls::open(bus, source, &held, false).boxed());
     let mut pulls: Option<Pulls> = None;
     let mut report = tokio::time::interval(PROGRESS);
     loop {
@@ -97,7 +109,10 @@ where
         }
     };
     if !held.fence.lost() && tokio::time::timeout(HAND_OVER, finish).await.is_err() {
-        debug!(shard = held.shard, "{} handed over with work undone", held.shard);
+        debug!(
+            shard = held.shard,
+            "{} handed over with work undone", held.shard
+        );
     }
 }
 
@@ -122,7 +137,10 @@ impl Pulls {
                     return None;
                 }
                 Err(error) => {
-                    debug!(error = &error as &dyn std::error::Error, "{} is not open yet", held.shard);
+                    debug!(
+                        error = &error as &dyn std::error::Error,
+                        "{} is not open yet", held.shard
+                    );
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     renew = true;
                 }
@@ -131,7 +149,12 @@ impl Pulls {
     }
 
     async fn try_open(bus: &Bus, source: &Source, held: &Held) -> Result<Option<Self>, Error> {
-        let stream = bus.inner.context.get_stream_no_info(source.stream).await.map_err(Error::away)?;
+        let stream = bus
+            .inner
+            .context
+            .get_stream_no_info(source.stream)
+            .await
+            .map_err(Error::away)?;
         let epoch = held.claim.epoch();
         let name = held.shard.replace('.', "_");
         for _ in 0..50 {
@@ -166,8 +189,13 @@ impl Pulls {
                 builder.expires(EXPIRES).heartbeat(HEARTBEAT).messages()
             }));
             let streams = streams.await.map_err(Error::away)?;
-            let Ok(streams) = streams.try_into() else { return Err(Error::away("four streams")) };
-            return Ok(Some(Self { streams, delivered: [0; 4] }));
+            let Ok(streams) = streams.try_into() else {
+                return Err(Error::away("four streams"));
+            };
+            return Ok(Some(Self {
+                streams,
+                delivered: [0; 4],
+            }));
         }
         Err(Error::away("older consumers do not go away"))
     }
@@ -180,10 +208,14 @@ impl Pulls {
                     continue;
                 }
                 if let Poll::Ready(next) = stream.poll_next_unpin(context) {
-                    let Some(Ok(message)) = next else { return Poll::Ready(None) };
+                    let Some(Ok(message)) = next else {
+                        return Poll::Ready(None);
+                    };
                     let expected = self.delivered[priority] + 1;
                     self.delivered[priority] = expected;
-                    let in_order = message.info().is_ok_and(|info| info.consumer_sequence == expected);
+                    let in_order = message
+                        .info()
+                        .is_ok_and(|info| info.consumer_sequence == expected);
                     return Poll::Ready(in_order.then_some((priority, message)));
                 }
             }
@@ -195,11 +227,18 @@ impl Pulls {
 
 /// Deletes this shard's consumers of earlier epochs; false when there is one of a later epoch.
 async fn remove_older(stream: &Stream<()>, shard: &str, epoch: u64) -> Result<bool, Error> {
-    let names: Vec<String> = stream.consumer_names().try_collect().await.map_err(Error::away)?;
+    let names: Vec<String> = stream
+        .consumer_names()
+        .try_collect()
+        .await
+        .map_err(Error::away)?;
     for name in names {
         let mut parts = name.rsplitn(3, '-');
         let (of_epoch, _letter, of_shard) = (parts.next(), parts.next(), parts.next());
-        let (Some(of_epoch), true) = (of_epoch.and_then(|e| e.parse::<u64>().ok()), of_shard == Some(shard)) else {
+        let (Some(of_epoch), true) = (
+            of_epoch.and_then(|e| e.parse::<u64>().ok()),
+            of_shard == Some(shard),
+        ) else {
             continue;
         };
         if of_epoch > epoch {

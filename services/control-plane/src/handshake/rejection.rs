@@ -1,0 +1,173 @@
+//! Why a client is not let in: what it is answered, and how its socket is closed.
+
+use proto::ws::Error;
+use serde_json::{Value, json};
+
+use super::{device::Fault, params::Role};
+
+/// Why a client is not let in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rejection {
+    code: &'static str,
+    /// For people; also the close reason unless `reason` says otherwise.
+    pub(crate) message: String,
+    /// Close code.
+    pub(crate) close: u16,
+    reason: Option<String>,
+    /// Details for protocol 4.
+    details: Option<Value>,
+    /// Details for protocol 3, which knows few.
+    old_details: Option<Value>,
+    retry_after_ms: Option<u64>,
+    /// Counts as a wrong guess.
+    pub(crate) is_guess: bool,
+}
+
+impl Rejection {
+    /// `INVALID_REQUEST` and close code 1008.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            code: "INVALID_REQUEST",
+            message: message.into(),
+            close: 1008,
+            reason: None,
+            details: None,
+            old_details: None,
+            retry_after_ms: None,
+            is_guess: false,
+        }
+    }
+
+    /// The client speaks none of our protocols.
+    pub(crate) fn protocol(min: u32, max: u32) -> Self {
+        let details = json!({
+            "code": "PROTOCOL_MISMATCH", "clientMinProtocol": min, "clientMaxProtocol": max,
+            "expectedProtocol": 4, "minimumProbeProtocol": 3,
+        });
+        Self {
+            close: 1002,
+            old_details: Some(details.clone()),
+            details: Some(details),
+            ..Self::invalid("protocol mismatch")
+        }
+    }
+
+    /// The page is not ours, or a page's program came without a page.
+    pub(crate) fn origin() -> Self {
+        Self::invalid(
+            "origin not allowed (open the Control UI from the gateway host or allow it in \
+             gateway.controlUi.allowedOrigins)",
+        )
+        .detailed(json!({"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin-not-allowed"}))
+    }
+
+    /// The proof of the device is wrong.
+    pub(crate) fn device(fault: Fault) -> Self {
+        let (message, code, reason) = fault.words();
+        let is_guess = matches!(fault, Fault::Signature | Fault::Identity | Fault::Key);
+        Self { is_guess, ..Self::invalid(message) }.detailed(json!({"code": code, "reason": reason}))
+    }
+
+    /// A shared secret that is not ours.
+    pub(crate) fn mismatch(protocol: u8, page: bool, device: bool) -> Self {
+        let hint = hint(protocol, page);
+        let next = if device { "retry_with_device_token" } else { "update_auth_credentials" };
+        let message = format!("unauthorized: gateway token mismatch ({hint})");
+        Self { is_guess: true, ..Self::invalid(message) }.detailed(json!({
+            "code": "AUTH_TOKEN_MISMATCH", "authReason": "token_mismatch",
+            "canRetryWithDeviceToken": device, "recommendedNextStep": next,
+        }))
+    }
+
+    /// No shared secret at all.
+    pub(crate) fn missing(protocol: u8, page: bool) -> Self {
+        let hint = hint(protocol, page);
+        Self::invalid(format!("unauthorized: gateway token missing ({hint})")).detailed(json!({
+            "code": "AUTH_TOKEN_MISSING", "authReason": "token_missing",
+            "canRetryWithDeviceToken": false, "recommendedNextStep": "update_auth_configuration",
+        }))
+    }
+
+    /// Too many wrong guesses.
+    pub(crate) fn limited(retry_after_ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            ..Self::invalid(
+                "unauthorized: too many failed authentication attempts (retry later)",
+            )
+        }
+        .detailed(json!({
+            "code": "AUTH_RATE_LIMITED", "authReason": "rate_limited",
+            "canRetryWithDeviceToken": false, "recommendedNextStep": "wait_then_retry",
+        }))
+    }
+
+    /// A client that must show a device shows none.
+    pub(crate) fn no_device() -> Self {
+        Self { code: "NOT_PAIRED", ..Self::invalid("device identity required") }
+            .detailed(json!({"code": "DEVICE_IDENTITY_REQUIRED"}))
+    }
+
+    /// A program that a person looks at shows no device.
+    pub(crate) fn no_device_ui() -> Self {
+        Self::invalid("control ui requires device identity (use HTTPS or localhost secure context)")
+            .detailed(json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"}))
+    }
+
+    /// A device that somebody has to approve first.
+    pub(crate) fn unpaired(
+        protocol: u8,
+        request_id: &str,
+        device_id: &str,
+        role: Role,
+        scopes: &[&str],
+    ) -> Self {
+        let old_details = Some(json!({"requestId": request_id}));
+        if protocol < 4 {
+            let base = Self::invalid("pairing required");
+            return Self { code: "NOT_PAIRED", old_details, ..base };
+        }
+        let message = "pairing required: device is not approved yet";
+        Self {
+            code: "NOT_PAIRED",
+            reason: Some(format!("{message} (requestId: {request_id})")),
+            old_details,
+            ..Self::invalid(message)
+        }
+        .detailed(json!({
+            "code": "PAIRING_REQUIRED", "reason": "not-paired", "requestId": request_id,
+            "remediationHint": "Approve this device from the pending pairing requests.",
+            "recommendedNextStep": "wait_then_retry", "retryable": true, "pauseReconnect": false,
+            "deviceId": device_id, "requestedRole": role.name(), "requestedScopes": scopes,
+        }))
+    }
+
+    fn detailed(self, details: Value) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    /// What the `error` of the response says to a client of `protocol`.
+    pub(crate) fn error(&self, protocol: u8) -> Error {
+        Error {
+            code: self.code,
+            message: self.message.clone(),
+            details: if protocol < 4 { self.old_details.clone() } else { self.details.clone() },
+            retryable: self.retry_after_ms.map(|_| true),
+            retry_after_ms: self.retry_after_ms,
+        }
+    }
+
+    /// Close reason.
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(&self.message)
+    }
+}
+
+/// What a person can do about a token that is missing or wrong.
+fn hint(protocol: u8, page: bool) -> &'static str {
+    match (protocol, page) {
+        (_, true) => "open the dashboard URL and paste the token in Control UI settings",
+        (3, false) => "set gateway.remote.token to match gateway.auth.token",
+        _ => "use this gateway's gateway.auth.token or pair the device",
+    }
+}

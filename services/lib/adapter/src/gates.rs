@@ -1,0 +1,64 @@
+//! What holds calls back after failures: of the platform, and of the credentials.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chassis::breaker::Breaker;
+use tokio::time::Instant;
+
+/// Between two calls while the credentials are refused.
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The breakers of one account.
+pub(crate) struct Gates(Mutex<Breakers>);
+
+struct Breakers {
+    platform: Breaker,
+    credentials: Breaker,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self(Mutex::new(Breakers {
+            platform: Breaker::default(),
+            credentials: Breaker::new(1, REFUSED_PAUSE),
+        }))
+    }
+}
+
+impl Gates {
+    /// Asks for leave to call.
+    ///
+    /// # Errors
+    /// With the time to wait.
+    pub(crate) fn allow(&self) -> Result<(), Duration> {
+        let (now, mut breakers) = (Instant::now().into_std(), self.breakers());
+        breakers.credentials.allow(now)?;
+        breakers.platform.allow(now)
+    }
+
+    /// The platform did as asked, or at least read it.
+    pub(crate) fn answered(&self) {
+        let mut breakers = self.breakers();
+        breakers.platform.succeeded();
+        breakers.credentials.succeeded();
+    }
+
+    /// The platform did not answer, or said that it cannot. True when this opened the gate's breaker.
+    pub(crate) fn failed(&self) -> bool {
+        self.breakers().platform.failed(Instant::now().into_std())
+    }
+
+    /// The platform refused the credentials.
+    pub(crate) fn refused(&self) {
+        self.breakers()
+            .credentials
+            .failed(Instant::now().into_std());
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, Breakers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

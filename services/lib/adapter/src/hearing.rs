@@ -1,0 +1,124 @@
+//! Hearing a platform: connects again and again, and asks every half minute whether the platform is still there.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use bus::Bus;
+use proto::v1::ConnectionState;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Account, Adapter, Error, Inbox, RetryPolicy, outbox::chain, status::Status};
+
+/// Between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+/// Between two probes while the credentials are refused: a person may mend them.
+const PROBE_REFUSED_EVERY: Duration = Duration::from_secs(5 * 60);
+/// A probe that takes longer has failed.
+const PROBE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Hears one account's platform for as long as this process owns the account.
+pub(crate) struct Hearing<A> {
+    pub(crate) adapter: Arc<A>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) bus: Bus,
+    pub(crate) status: Arc<Status>,
+    pub(crate) retry: RetryPolicy,
+}
+
+impl<A: Adapter> Hearing<A> {
+    /// Hears until `lost`: the service stops, or another process takes the account over.
+    pub(crate) async fn run(&self, lost: CancellationToken) {
+        let told = CancellationToken::new();
+        let inbox = Inbox::of(
+            self.bus.clone(),
+            self.account.clone(),
+            self.status.clone(),
+            lost.clone(),
+        );
+        let work = async {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = self.receive(&inbox) => {}
+                () = self.probe() => {}
+            }
+            self.status
+                .turn(ConnectionState::Disconnected, String::new());
+            told.cancel();
+        };
+        tokio::join!(work, self.status.tell(&self.bus, &told));
+    }
+
+    /// Never returns.
+    async fn receive(&self, inbox: &Inbox) {
+        let mut failures = 0;
+        self.status.turn(ConnectionState::Connecting, String::new());
+        loop {
+            let heard_before = self.status.connection().proved_at_ms;
+            let ended = self.adapter.receive(inbox).await;
+            if self.status.connection().proved_at_ms > heard_before {
+                failures = 0;
+            }
+            failures += 1;
+            self.status.attempts(failures);
+            let mut pause = self.retry.pause(failures, chance());
+            let why = match ended {
+                Ok(()) => String::new(),
+                Err(Error::Unauthorized(why)) => {
+                    self.status.refused(&why);
+                    self.status.mended().await;
+                    continue;
+                }
+                Err(error) => {
+                    if let Error::RateLimited(at_least) = error {
+                        pause = pause.max(at_least);
+                    }
+                    chain(&error)
+                }
+            };
+            if !self.status.permanently_failed() {
+                self.status.turn(ConnectionState::Reconnecting, why);
+            }
+            tokio::time::sleep(pause).await;
+            self.status.mended().await;
+        }
+    }
+
+    /// Never returns.
+    async fn probe(&self) {
+        let mut failed = false;
+        loop {
+            let proof = tokio::time::timeout(PROBE_PATIENCE, self.adapter.probe()).await;
+            match proof
+                .unwrap_or_else(|_| Err(Error::Unavailable("no answer to the health check".into())))
+            {
+                Ok(proof) => {
+                    self.status.proved(&proof);
+                    self.status.works();
+                    if std::mem::take(&mut failed) {
+                        self.status.recovered();
+                    }
+                }
+                Err(Error::Unauthorized(why)) => self.status.refused(&why),
+                Err(error) => {
+                    failed = true;
+                    self.status.ails(chain(&error));
+                }
+            }
+            let pause = if self.status.permanently_failed() {
+                PROBE_REFUSED_EVERY
+            } else {
+                PROBE_EVERY
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// A number from 0 to 1, by chance.
+fn chance() -> f64 {
+    let random = RandomState::new().hash_one(());
+    f64::from((random >> 32) as u32) / f64::from(u32::MAX)
+}

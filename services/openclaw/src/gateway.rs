@@ -1,0 +1,116 @@
+//! `openclaw gateway`: every service in one process, with servers of its own.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context as _, bail};
+use chassis::frame;
+use chassis::{log, shutdown};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::home::Home;
+use crate::servers::{Access, Servers, Wanted};
+use crate::services::{self, Service};
+use crate::{Settings, greeting};
+
+/// Where health is answered unless the settings say otherwise.
+pub(crate) const HEALTH: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18791);
+
+/// Runs until told to stop. To be polled on the main thread: see [`Servers::start`].
+///
+/// # Errors
+/// When the folder, a port or a server cannot be had; the text says what to do.
+pub(crate) async fn run(home: &Home, mut settings: Settings) -> anyhow::Result<()> {
+    let _log = log::begin(&settings.log, "openclaw");
+    let _lock = home.lock()?;
+    if settings.gateway.token.is_empty() {
+        settings.gateway.token = home.token_or_new()?;
+    }
+    settings.complete(home);
+    let health = settings.health.address_or(HEALTH)?;
+    let ports = [
+        ("page", settings.page_address(), "OPENCLAW_GATEWAY_PORT"),
+        ("admin API", settings.admin_address(), "OPENCLAW_GATEWAY_GRPC_PORT"),
+        ("health", health, "OPENCLAW_HEALTH_ADDRESS"),
+    ];
+    for (what, address, variable) in ports {
+        free(what, address, variable)?;
+    }
+
+    let stop = shutdown::listen().context("signals")?;
+    let wanted = Wanted {
+        nats: settings.bus.urls.is_empty(),
+        redis: settings.redis.url.is_empty(),
+    };
+    let Some(servers) = stop.run_until_cancelled(Servers::start(home, wanted)).await else {
+        return Ok(());
+    };
+    let mut servers = servers?;
+    settings.reach(&servers.access);
+    let outcome = tokio::select! {
+        outcome = serve(home, settings, health, wanted, &stop) => outcome,
+        () = servers.keep() => Ok(()),
+    };
+    servers.stop().await;
+    outcome
+}
+
+async fn serve(
+    home: &Home,
+    settings: Settings,
+    health: SocketAddr,
+    wanted: Wanted,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut bus = settings.bus("openclaw gateway");
+    bus.exclusive = wanted.nats;
+    let mut frame = frame::Settings::new("gateway", bus);
+    frame.health = health;
+    let services = Service::all(&settings);
+    frame::run(frame, stop.clone(), |stage| async {
+        let board = stage.board.clone();
+        let greet = async {
+            greeting::when_ready(&board, &settings, home).await;
+            info!("the gateway serves");
+        };
+        let greet = stop.run_until_cancelled(greet);
+        tokio::join!(services::run_all(stage, services, &settings), greet);
+        Ok(())
+    })
+    .await
+}
+
+/// Makes sure that `address` can be listened on, before anything is started.
+fn free(what: &str, address: SocketAddr, variable: &str) -> anyhow::Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "port {} for the {what} is taken by another program; end that one, or choose another \
+             port with {variable}",
+            address.port()
+        ),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot listen at {address} for the {what}"))
+        }
+    }
+}
+
+impl Settings {
+    /// Gives relative paths their folder.
+    pub(crate) fn complete(&mut self, home: &Home) {
+        self.ledger.path = home.join(&self.ledger.path);
+        self.media.dir = home.join(&self.media.dir);
+    }
+
+    /// Uses the servers that were started.
+    fn reach(&mut self, access: &Access) {
+        if !access.nats_url.is_empty() {
+            self.bus.urls = vec![access.nats_url.clone()];
+            self.bus.token = access.nats_token.clone();
+        }
+        if !access.redis_url.is_empty() {
+            self.redis.url = access.redis_url.clone();
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What the router keeps in Redis: seen messages, sessions, rates. All of it may be lost.
+//!
+//! | prefix | what | lifetime | when Redis is away |
+//! |---|---|---|---|
+//! | `dd:<inbound id>` | sequence of the message that came first | `dedupe_s` | let in: later steps repeat by id |
+//! | `sess:<sid>` | session, JSON | `session_idle_s`, sliding | begins anew |
+//! | `rl:<who>` | GCRA state | its own | a local limit holds |
+
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use chassis::breaker::Breaker;
+use redis::{
+    Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use serde::{Deserialize, Serialize};
+
+/// A session's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Changes when it begins anew.
+    pub id: String,
+    /// The transcript counts as context from here on, Unix epoch.
+    pub started_at_ms: i64,
+    /// What its owner chose: model, language.
+    #[serde(default)]
+    pub preferences: BTreeMap<String, String>,
+    /// Turns so far.
+    #[serde(default)]
+    pub turns: u64,
+    /// Id of the newest turn: the agent's state hangs on it.
+    #[serde(default)]
+    pub last_turn: String,
+}
+
+impl Session {
+    /// A session that begins now.
+    #[must_use]
+    pub fn begin(now_ms: i64) -> Self {
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            started_at_ms: now_ms,
+            preferences: BTreeMap::new(),
+            turns: 0,
+            last_turn: String::new(),
+        }
+    }
+}
+
+/// What one look at Redis tells of an inbound.
+pub struct Seen {
+    /// Another message had this id before.
+    pub duplicate: bool,
+    /// The session as it stands; `None` when there is none.
+    pub session: Option<Session>,
+    /// How long the sender has to wait; zero when not at all.
+    pub wait: Duration,
+    /// Redis did not answer: nothing of this is known.
+    pub blind: bool,
+}
+
+/// One limit: `per` events in `Duration`, `burst` at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Time that one event costs.
+    pub each: Duration,
+    /// Events at once.
+    pub burst: u32,
+}
+
+/// Redis as the router uses it.
+pub struct Store {
+    redis: ConnectionManager,
+    breaker: Mutex<Breaker>,
+    look: Script,
+}
+
+/// A Redis that hangs costs this much, and only until the breaker opens.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Dedupe, session and two limits in one round trip.
+///
+/// KEYS dedupe, session, user rate, platform rate; ARGV sequence, dedupe seconds, user cost ms, user burst,
+/// platform cost ms, platform burst. A repetition of the same sequence is not a duplicate and costs nothing.
+const LOOK: &str = r"
+local first = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'EX', ARGV[2])
+if first and first ~= ARGV[1] then return {1, false, 0} end
+local session = redis.call('GET', KEYS[2])
+if first then return {0, session, 0} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local wait = 0
+for n = 0, 1 do
+  local cost, burst = tonumber(ARGV[3 + 2 * n]), tonumber(ARGV[4 + 2 * n])
+  if cost > 0 then
+    local at = math.max(tonumber(redis.call('GET', KEYS[3 + n]) or 0), now) + cost
+    redis.call('SET', KEYS[3 + n], at, 'PX', math.max(1, at - now + 1000))
+    wait = math.max(wait, at - now - cost * burst)
+  end
+end
+return {0, session, wait}
+";
+
+impl Store {
+    /// Connects when first used; a Redis that is away is no error.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn new(url: &str) -> Result<Self, redis::RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(Duration::from_millis(250)))
+            .set_number_of_retries(1);
+        let redis = ConnectionManager::new_lazy_with_config(redis::Client::open(url)?, config)?;
+        let breaker = Mutex::new(Breaker::new(5, Duration::from_secs(1)));
+        Ok(Self {
+            redis,
+            breaker,
+            look: Script::new(LOOK),
+        })
+    }
+
+    /// Looks everything up that an inbound needs.
+    pub async fn look(
+        &self,
+        keys: &Keys,
+        sequence: u64,
+        dedupe_s: u64,
+        user: Rate,
+        platform: Rate,
+    ) -> Seen {
+        let mut call = self.look.prepare_invoke();
+        call.key(&keys.dedupe)
+            .key(&keys.session)
+            .key(&keys.user)
+            .key(&keys.platform);
+        call.arg(sequence).arg(dedupe_s.max(1));
+        for rate in [user, platform] {
+            call.arg(u64::try_from(rate.each.as_millis()).unwrap_or_default())
+                .arg(rate.burst);
+        }
+        let mut redis = self.redis.clone();
+        let answer: Option<(u8, Option<String>, i64)> =
+            self.guarded(call.invoke_async(&mut redis)).await;
+        match answer {
+            Some((duplicate, session, wait)) => Seen {
+                duplicate: duplicate == 1,
+                session: session.and_then(|json| serde_json::from_str(&json).ok()),
+                wait: Duration::from_millis(u64::try_from(wait).unwrap_or_default()),
+                blind: false,
+            },
+            None => Seen {
+                duplicate: false,
+                session: None,
+                wait: Duration::ZERO,
+                blind: true,
+            },
+        }
+    }
+
+    /// Keeps a session for `idle_s` from now.
+    pub async fn save(&self, keys: &Keys, session: &Session, idle_s: u64) {
+        let Ok(json) = serde_json::to_string(session) else {
+            return;
+        };
+        let mut redis = self.redis.clone();
+        let mut set = redis::cmd("SET");
+        set.arg(&keys.session)
+            .arg(json)
+            .arg("EX")
+            .arg(idle_s.max(1));
+        let _: Option<()> = self.guarded(set.query_async(&mut redis)).await;
+    }
+
+    /// Runs a call unless Redis has just failed five times in a row.
+    async fn guarded<T>(&self, call: impl Future<Output = redis::RedisResult<T>>) -> Option<T> {
+        if self.breaker.lock().ok()?.allow(Instant::now()).is_err() {
+            return None;
+        }
+        let outcome = call.await;
+        let mut breaker = self.breaker.lock().ok()?;
+        match outcome {
+            Ok(answer) => {
+                breaker.succeeded();
+                Some(answer)
+            }
+            Err(error) => {
+                metrics::counter!("openclaw_router_redis_errors_total").increment(1);
+                if breaker.failed(Instant::now()) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        error,
+                        "redis is away: sessions begin anew, repeats are caught later"
+                    );
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Redis keys of one inbound.
+pub struct Keys {
+    dedupe: String,
+    session: String,
+    user: String,
+    platform: String,
+}
+
+impl Keys {
+    /// Keys of the inbound `id` in the session `sid`, from `sender` at `platform`/`account`.
+    #[must_use]
+    pub fn new(id: &str, sid: &str, platform: &str, account: &str, sender: &str) -> Self {
+        Self {
+            dedupe: format!("dd:{id}"),
+            session: format!("sess:{sid}"),
+            user: format!("rl:u:{platform}:{account}:{sender}"),
+            platform: format!("rl:p:{platform}"),
+        }
+    }
+}
