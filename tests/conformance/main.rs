@@ -1,1 +1,3 @@
 //! Every adapter on a fake of its platform, and WebSocket clients by bytes on the wire.
+
+mod telegram;

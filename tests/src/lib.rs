@@ -7,3 +7,4 @@ pub mod platforms;
 pub mod process;
 pub mod proxy;
 pub mod servers;
+pub mod stage;

@@ -20,32 +20,31 @@ const SPARE_BYTES = 4096;
 const find = (selector) => document.querySelector(selector);
 const address = keep.fromAddress();
 const sessionName = address.session || "main";
-const keeps = { draft: sessionName, token: "", remember: keep.remembersToken() };
 let sessionKey = sessionName;
+let remember = keep.remembersToken();
+let started = false;
 let frame = 0;
 let refreshing = 0;
 let pumping = false;
-let readyToDraw = false;
 
-const conversation = new Conversation(() => {
-  keep.keepUnsent(sessionName, conversation.unsent());
+const conversation = new Conversation((entry) => {
+  if (entry?.role !== "assistant") keep.keepUnsent(sessionName, conversation.unsent());
   drawSoon();
 });
 const log = new Log(find("#messages"), { retry, remove: (entry) => conversation.remove(entry) });
 const follow = new Follow(find("#log"), find("#column"), find("#pill"));
-const composer = new Composer(find("#composer"), { say, stop, draft: (text) => readyToDraw && keep.keepDraft(sessionName, text) });
+const composer = new Composer(find("#composer"), { say, stop, draft: (text) => started && keep.keepDraft(sessionName, text) });
 const status = new Status(document, { again: () => connection.tryNow() });
-const gate = new Gate(find("#gate"), { token: offer });
+const gate = new Gate(find("#gate"), find(".page"), { token: offer });
 const connection = new Connection({ state: stateChanged, hello: greeted, event: happened, gap: () => refreshSoon() });
 
 start();
 
 function start() {
+  started = true;
   const unsent = keep.loadUnsent(sessionName);
-  const draft = keep.loadDraft(sessionName);
-  readyToDraw = true;
   if (unsent.length > 0) conversation.restore(unsent);
-  composer.text = draft;
+  composer.text = keep.loadDraft(sessionName);
   find("#session").textContent = sessionName === "main" ? "" : sessionName;
   find("#earlier").addEventListener("click", loadEarlier);
   find("#again").addEventListener("click", () => {
@@ -53,18 +52,20 @@ function start() {
     connection.offerToken(connection.token);
   });
   find("#forget").addEventListener("click", forget);
-  for (const button of document.querySelectorAll("#empty button")) button.addEventListener("click", () => suggest(button.textContent));
+  for (const button of document.querySelectorAll("#empty button")) {
+    button.addEventListener("click", () => suggest(button.textContent));
+  }
   addEventListener("hashchange", () => location.reload());
   document.addEventListener("visibilitychange", () => document.hidden || title(false));
   window.visualViewport?.addEventListener("resize", fit);
   setInterval(watch, 5_000);
-  keeps.token = address.token || keep.loadToken();
-  connection.offerToken(keeps.token);
-  if (matchMedia("(hover: hover)").matches && keeps.token) composer.focus();
+  const token = address.token || keep.loadToken();
+  connection.offerToken(token);
+  if (token && matchMedia("(hover: hover)").matches) composer.focus();
 }
 
-function offer(token, remember) {
-  keeps.remember = remember;
+function offer(token, onThisDevice) {
+  remember = onThisDevice;
   gate.trying();
   connection.offerToken(token);
 }
@@ -72,17 +73,17 @@ function offer(token, remember) {
 function forget() {
   find("#details").hidePopover?.();
   keep.forgetToken();
-  keeps.remember = false;
+  remember = false;
   connection.offerToken("");
 }
 
 function stateChanged(state) {
   status.show(state);
   document.body.dataset.connection = state.name;
-  if (state.name === "token") gate.show(state, keeps.remember);
+  if (state.name === "token") gate.show(state, remember);
   else if (gate.open && (state.name === "refused" || state.name === "waiting" || state.name === "pairing")) gate.hide();
   if (state.name !== "online") {
-    for (const entry of conversation.entries.filter(({ state }) => state === "sending")) {
+    for (const entry of conversation.entries.filter((line) => line.state === "sending")) {
       if (state.tooBig) conversation.mark(entry, "failed", "Too long for the gateway");
       else conversation.mark(entry, "queued");
     }
@@ -92,7 +93,7 @@ function stateChanged(state) {
 
 async function greeted(hello) {
   // A token is kept only once it has opened the gate.
-  keep.keepToken(connection.token, keeps.remember);
+  keep.keepToken(connection.token, remember);
   if (gate.open) {
     gate.hide();
     composer.focus();
@@ -100,7 +101,13 @@ async function greeted(hello) {
   const { mainSessionKey = "agent:main:main", defaultAgentId = "main", mainKey = "main" } = hello.snapshot?.sessionDefaults ?? {};
   if (sessionName === "main" || sessionName === mainKey) sessionKey = mainSessionKey;
   else sessionKey = sessionName.startsWith("agent:") ? sessionName : `agent:${defaultAgentId}:${sessionName}`;
-  status.explain([["Gateway", hello.server?.version], ["Session", sessionKey], ["Role", `${hello.auth?.role ?? "operator"} (${(hello.auth?.scopes ?? []).map((scope) => scope.replace("operator.", "")).join(", ")})`], ["Connection", hello.server?.connId?.slice(0, 8)]]);
+  const scopes = (hello.auth?.scopes ?? []).map((scope) => scope.replace("operator.", "")).join(", ");
+  status.explain([
+    ["Gateway", hello.server?.version],
+    ["Session", sessionKey],
+    ["May", scopes],
+    ["Connection", hello.server?.connId?.slice(0, 8)],
+  ]);
   await pump();
   await load();
 }
@@ -131,7 +138,8 @@ async function pump() {
   if (pumping) return;
   pumping = true;
   try {
-    for (let entry = conversation.nextQueued(); entry && connection.state.name === "online"; entry = conversation.nextQueued()) await deliver(entry);
+    let entry = conversation.nextQueued();
+    for (; entry && connection.state.name === "online"; entry = conversation.nextQueued()) await deliver(entry);
   } finally {
     pumping = false;
   }
@@ -173,11 +181,9 @@ async function stop() {
 async function load() {
   try {
     conversation.merge(await history(), Date.now());
-    if (!find("#earlier-error").hidden) find("#earlier-error").hidden = true;
+    trouble("");
   } catch (error) {
-    if (error instanceof Interrupted) return;
-    find("#earlier-error").textContent = `The history could not be loaded: ${sentence(error.message)}`;
-    find("#earlier-error").hidden = false;
+    if (!(error instanceof Interrupted)) trouble(`The history could not be loaded: ${sentence(error.message)}`);
   }
 }
 
@@ -203,10 +209,14 @@ async function loadEarlier() {
       draw();
     });
   } catch {
-    find("#earlier-error").textContent = "Earlier messages could not be loaded. Try again.";
-    find("#earlier-error").hidden = false;
+    trouble("Earlier messages could not be loaded. Try again.");
   }
   button.disabled = false;
+}
+
+function trouble(text) {
+  find("#trouble").textContent = text;
+  find("#trouble").hidden = !text;
 }
 
 function refreshSoon() {
@@ -222,7 +232,7 @@ function watch() {
 }
 
 function drawSoon() {
-  if (readyToDraw && !frame) frame = requestAnimationFrame(draw);
+  if (!frame) frame = requestAnimationFrame(draw);
 }
 
 function draw() {

@@ -139,14 +139,12 @@ export class Conversation {
     this.entries = [...older, ...page];
     if (older.size === 0) this.earlier = { more: Boolean(hasMore), offset: nextOffset ?? page.length };
     this.loaded = true;
-    let previous = null;
+    // What history does not have yet stands behind everything that it stood behind.
+    let place = 0;
     for (const entry of before) {
-      if (taken.has(entry) || older.has(entry)) previous = entry;
+      if (taken.has(entry) || older.has(entry)) place = Math.max(place, this.entries.indexOf(entry) + 1);
       else if (entry.id === null && OPEN.has(entry.state)) this.entries.push(entry);
-      else if (entry.id === null) {
-        this.entries.splice(previous ? this.entries.indexOf(previous) + 1 : this.entries.length, 0, entry);
-        previous = entry;
-      }
+      else if (entry.id === null) this.entries.splice(place++, 0, entry);
     }
     this.#dropAnswered();
     if (inFlightRun?.runId && this.begin(inFlightRun.runId, now)) {
@@ -245,14 +243,14 @@ export class Conversation {
     return this.entries.some(({ id, role, text: other }) => id !== null && role === "assistant" && other.trim() === text.trim());
   }
 
-  // A replica that does not know our name for a run calls it by its own. If history has an answer after our line, ours
-  // has probably ended; if it was another run's answer after all, the next event of ours brings it back.
+  // A replica that does not know our name for a run calls it by its own. If history has as many answers as lines from
+  // ours on, ours has probably ended; if it has not after all, its next event brings it back.
   #dropAnswered() {
     for (const entry of this.active()) {
       const said = this.entries.findIndex(({ role, key, id }) => role === "user" && id !== null && key === entry.runId);
       if (said < 0 || entry.text) continue;
-      const next = this.entries.slice(said + 1).find(({ id }) => id !== null);
-      if (next?.role !== "assistant") continue;
+      const after = this.entries.slice(said).filter(({ id }) => id !== null);
+      if (2 * after.filter(({ role }) => role === "assistant").length < after.length) continue;
       this.#runs.delete(entry.runId);
       this.#doubtful.add(entry.runId);
       this.entries = this.entries.filter((other) => other !== entry);

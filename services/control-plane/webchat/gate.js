@@ -2,6 +2,7 @@
 
 export class Gate {
   #dialog;
+  #page;
   #form;
   #input;
   #remember;
@@ -9,9 +10,10 @@ export class Gate {
   #submit;
   #unlocking = 0;
 
-  /** `on`: { token(token, remember) }, called when the person offers one. */
-  constructor(section, on) {
+  /** `page` is out of reach while the form is open. `on`: { token(token, remember) }, called when one is offered. */
+  constructor(section, page, on) {
     this.#dialog = section;
+    this.#page = page;
     this.#form = section.querySelector("form");
     this.#input = section.querySelector("#token");
     this.#remember = section.querySelector("#remember");
@@ -39,6 +41,7 @@ export class Gate {
   show({ why, until }, remember) {
     if (!this.open) this.#remember.checked = remember;
     this.#dialog.hidden = false;
+    this.#page.inert = true;
     this.#busy(false);
     this.#say(why === "wrong" ? "The gateway does not know this token. Look again: it may have changed." : "");
     clearInterval(this.#unlocking);
@@ -59,6 +62,7 @@ export class Gate {
   hide() {
     clearInterval(this.#unlocking);
     this.#dialog.hidden = true;
+    this.#page.inert = false;
     this.#input.value = "";
     this.#input.type = "password";
   }

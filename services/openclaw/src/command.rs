@@ -18,7 +18,11 @@ pub(crate) const CONFIG_VARIABLE: &str = "OPENCLAW_CONFIG";
 const MAX_WORKERS: usize = 4;
 
 #[derive(Parser)]
-#[command(name = "openclaw", version, about = "A gateway between chat platforms and agents.")]
+#[command(
+    name = "openclaw",
+    version,
+    about = "A gateway between chat platforms and agents."
+)]
 struct CommandLine {
     /// Settings file; else ./openclaw.toml or <data>/openclaw.toml, if there is one.
     #[arg(long, global = true, env = CONFIG_VARIABLE, value_name = "FILE")]

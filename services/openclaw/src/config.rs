@@ -64,7 +64,11 @@ fn reference() -> String {
         page.push_str(&format!("| `{name}` | `{path}` |\n"));
     }
     page.push_str("\nNot settings, but heard: ");
-    let others: Vec<String> = crate::NAMES.others.iter().map(|it| format!("`{it}`")).collect();
+    let others: Vec<String> = crate::NAMES
+        .others
+        .iter()
+        .map(|it| format!("`{it}`"))
+        .collect();
     page.push_str(&others.join(", "));
     page.push_str(
         ", `NO_COLOR`, and `OTEL_EXPORTER_OTLP_ENDPOINT`, which sends traces to a collector.\n",
@@ -89,9 +93,21 @@ mod tests {
     #[test]
     fn each_short_name_sets_what_there_is() {
         for (alias, path) in crate::NAMES.aliases {
-            let text = if path.ends_with("port") { "1234" } else { "nats://x-long-enough-for-a-token" };
-            let text = if *path == "redis.url" { "redis://x" } else { text };
-            let text = if *path == "agent.url" { "http://x" } else { text };
+            let text = if path.ends_with("port") {
+                "1234"
+            } else {
+                "nats://x-long-enough-for-a-token"
+            };
+            let text = if *path == "redis.url" {
+                "redis://x"
+            } else {
+                text
+            };
+            let text = if *path == "agent.url" {
+                "http://x"
+            } else {
+                text
+            };
             let env = [(alias.to_string(), text.to_owned())].into_iter();
             let settings = settings::load::<Settings>(None, env, &crate::NAMES);
             assert!(settings.is_ok(), "{alias}: {}", settings.unwrap_err());

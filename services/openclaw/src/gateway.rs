@@ -28,15 +28,12 @@ pub(crate) async fn run(home: &Home, mut settings: Settings) -> anyhow::Result<(
         settings.gateway.token = home.token_or_new()?;
     }
     settings.complete(home);
+    let page = free("page", settings.page_address(), "OPENCLAW_GATEWAY_PORT")?;
+    settings.gateway.port = page.port();
+    let admin = settings.admin_address();
+    settings.gateway.admin_listen = free("admin API", admin, "OPENCLAW_GATEWAY_ADMIN_LISTEN")?;
     let health = settings.health.address_or(HEALTH)?;
-    let ports = [
-        ("page", settings.page_address(), "OPENCLAW_GATEWAY_PORT"),
-        ("admin API", settings.admin_address(), "OPENCLAW_GATEWAY_GRPC_PORT"),
-        ("health", health, "OPENCLAW_HEALTH_ADDRESS"),
-    ];
-    for (what, address, variable) in ports {
-        free(what, address, variable)?;
-    }
+    let health = free("health", health, "OPENCLAW_HEALTH_ADDRESS")?;
 
     let stop = shutdown::listen().context("signals")?;
     let wanted = Wanted {
@@ -81,14 +78,14 @@ async fn serve(
     .await
 }
 
-/// Makes sure that `address` can be listened on, before anything is started.
-fn free(what: &str, address: SocketAddr, variable: &str) -> anyhow::Result<()> {
+/// Makes sure that `address` can be listened on before anything is started; for port 0, says which
+/// one can.
+fn free(what: &str, address: SocketAddr, variable: &str) -> anyhow::Result<SocketAddr> {
     match TcpListener::bind(address) {
-        Ok(_) => Ok(()),
+        Ok(listener) => Ok(listener.local_addr()?),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
-            "port {} for the {what} is taken by another program; end that one, or choose another \
-             port with {variable}",
-            address.port()
+            "{address} for the {what} is taken by another program; end that one, or choose another \
+             with {variable}"
         ),
         Err(error) => {
             Err(error).with_context(|| format!("cannot listen at {address} for the {what}"))

@@ -26,7 +26,10 @@ pub(crate) async fn when_ready(board: &Board, settings: &Settings, home: &Home) 
             break;
         }
         if Instant::now() >= complain_at {
-            warn!(waiting_for = waiting.join(", "), "not everything is ready yet");
+            warn!(
+                waiting_for = waiting.join(", "),
+                "not everything is ready yet"
+            );
             complain_at = Instant::now() + SLOW * 4;
         }
         sleep(LOOK).await;
@@ -52,13 +55,15 @@ fn text(settings: &Settings, home: &Home, with_token: bool) -> String {
     };
     let accounts = services::accounts(settings);
     let telegram = match accounts.as_slice() {
-        [] => "not set up: put TELEGRAM_BOT_TOKEN=<token from @BotFather> before the command".to_owned(),
+        [] => "not set up: put TELEGRAM_BOT_TOKEN=<token from @BotFather> before the command"
+            .to_owned(),
         names => names.join(", "),
     };
     let agent = &settings.agent;
     let no_model = agent.url.is_empty() && agent.api_key.is_empty();
     let agent = match no_model {
-        true => "built in, offline; OPENAI_API_KEY=<key> or OPENAI_BASE_URL=<url> asks a model".to_owned(),
+        true => "built in, offline; OPENAI_API_KEY=<key> or OPENAI_BASE_URL=<url> asks a model"
+            .to_owned(),
         false => agent.model.clone(),
     };
     let mut text = "\nThe gateway runs.\n\n".to_owned();
@@ -87,7 +92,11 @@ mod tests {
 
     #[test]
     fn the_token_is_shown_to_a_terminal_alone_and_never_in_the_query() {
-        assert!(shown(true).contains(":18789/#token=canary\n"), "{}", shown(true));
+        assert!(
+            shown(true).contains(":18789/#token=canary\n"),
+            "{}",
+            shown(true)
+        );
         assert!(!shown(false).contains("canary"));
         assert!(!shown(true).contains('?'));
     }

@@ -174,7 +174,10 @@ mod tests {
         let lock = home.lock().unwrap();
         assert!(home.is_locked());
         let refusal = home.lock().unwrap_err().to_string();
-        assert!(refusal.contains(&format!("kill {}", std::process::id())), "{refusal}");
+        assert!(
+            refusal.contains(&format!("kill {}", std::process::id())),
+            "{refusal}"
+        );
         drop(lock);
         assert!(!home.is_locked());
         drop(home.lock().unwrap());

@@ -18,16 +18,17 @@ mod gateway;
 mod greeting;
 pub mod home;
 mod pairing;
-mod pending;
-use pending::{control_plane, router};
 mod servers;
 mod services;
 
 /// The name of the settings file, in the folder one stands in or in the data folder.
 const FILE: &str = "openclaw.toml";
 
+/// Where a service that runs alone expects Redis unless told otherwise.
+const REDIS_URL: &str = "redis://127.0.0.1:6379";
+
 /// Shortest gateway token that is not easily guessed, in characters.
-const MIN_TOKEN_CHARS: usize = 24;
+const MIN_TOKEN_CHARS: usize = 16;
 
 /// Environment variables beside `OPENCLAW_<SECTION>_<KEY>`.
 pub const NAMES: Names<'static> = Names {
@@ -141,9 +142,8 @@ impl Settings {
     pub fn read(file: Option<&Path>, home: &Home) -> Result<Self, Mistakes> {
         let usual = Self::usual_file(home);
         let variables = std::env::vars_os();
-        let variables = variables.filter_map(|(name, text)| {
-            Some((name.into_string().ok()?, text.into_string().ok()?))
-        });
+        let variables = variables
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
         load(file.or(usual.as_deref()), variables, &NAMES)
     }
 
@@ -155,12 +155,20 @@ impl Settings {
 
     /// Where the page and the WebSocket are.
     fn page_address(&self) -> SocketAddr {
-        SocketAddr::new(self.gateway.host, self.gateway.port)
+        SocketAddr::new(self.gateway.bind, self.gateway.port)
     }
 
     /// Where the admin API is.
     fn admin_address(&self) -> SocketAddr {
-        SocketAddr::new(self.gateway.host, self.gateway.grpc_port)
+        self.gateway.admin_listen
+    }
+
+    /// Where Redis is.
+    fn redis_url(&self) -> &str {
+        match self.redis.url.expose() {
+            "" => REDIS_URL,
+            url => url,
+        }
     }
 
     /// The bus as its library wants it.
@@ -185,16 +193,24 @@ impl Check for Settings {
     fn check(&self, mistakes: &mut Mistakes) {
         mistakes.within("log", |mistakes| self.log.check(mistakes));
         mistakes.within("health", |mistakes| self.health.check(mistakes));
+        mistakes.within("router", |mistakes| self.router.check(mistakes));
         mistakes.within("telegram", |mistakes| {
             for (name, account) in &self.telegram {
                 mistakes.within(name, |mistakes| account.check(mistakes));
             }
         });
         let token = self.gateway.token.expose().chars().count();
-        if (1..MIN_TOKEN_CHARS).contains(&token) {
-            let instead = "a longer one, or none: `openclaw gateway` then makes one";
-            let what = format!("is shorter than {MIN_TOKEN_CHARS} characters and easily guessed");
-            mistakes.add("gateway.token", what, instead);
+        let others = [self.gateway.bind, self.gateway.admin_listen.ip()];
+        let reachable = others.iter().any(|ip| !ip.to_canonical().is_loopback());
+        if reachable && (1..MIN_TOKEN_CHARS).contains(&token) {
+            let what = format!(
+                "is shorter than {MIN_TOKEN_CHARS} characters, and others can reach the gateway"
+            );
+            mistakes.add(
+                "gateway.token",
+                what,
+                "a longer one, as `openssl rand -hex 32` makes",
+            );
         }
         for url in &self.bus.urls {
             let schemes = ["nats://", "tls://", "ws://", "wss://"];
@@ -205,7 +221,11 @@ impl Check for Settings {
         let redis = self.redis.url.expose();
         let schemes = ["redis://", "rediss://", "redis+unix://", "unix://"];
         if !redis.is_empty() && !schemes.iter().any(|scheme| redis.starts_with(scheme)) {
-            mistakes.add("redis.url", "names no Redis server", "\"redis://host:6379\"");
+            mistakes.add(
+                "redis.url",
+                "names no Redis server",
+                "\"redis://host:6379\"",
+            );
         }
     }
 }

@@ -65,7 +65,9 @@ pub(crate) async fn run(
     bearer.set_sensitive(true);
     let channel = connect(&address).await?;
     let mut client = PairingClient::with_interceptor(channel, move |mut request: Request<()>| {
-        request.metadata_mut().insert("authorization", bearer.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.clone());
         Ok(request)
     });
     let refused = |status: Status| match status.code() {
@@ -85,7 +87,10 @@ pub(crate) async fn run(
                     "approved": reply.approved.iter().map(entry).collect::<Vec<_>>(),
                 }))
             } else {
-                println!("{}", lists(&reply.pending, &reply.approved, chassis::clock::now_ms()));
+                println!(
+                    "{}",
+                    lists(&reply.pending, &reply.approved, chassis::clock::now_ms())
+                );
                 Ok(())
             }
         }
@@ -119,7 +124,12 @@ fn decided(options: &Options, verb: &str, who: &PairingEntry) -> anyhow::Result<
     if options.json {
         return print_json(&entry(who));
     }
-    println!("{verb}: {} ({}, {})", person(who), who.platform, who.account);
+    println!(
+        "{verb}: {} ({}, {})",
+        person(who),
+        who.platform,
+        who.account
+    );
     Ok(())
 }
 
@@ -155,7 +165,13 @@ fn lists(pending: &[PairingEntry], approved: &[PairingEntry], now_ms: i64) -> St
             let rows = pending.iter().map(|one| {
                 let minutes = (one.expires_at_ms - now_ms).max(0) / 60_000;
                 let expires = format!("in {minutes} min");
-                [printable(&one.code), printable(&one.platform), printable(&one.account), person(one), expires]
+                [
+                    printable(&one.code),
+                    printable(&one.platform),
+                    printable(&one.account),
+                    person(one),
+                    expires,
+                ]
             });
             let table = columns(std::iter::once(head).chain(rows).collect());
             format!("{table}\nLet somebody in with: openclaw pairing approve <CODE>\n")
@@ -163,9 +179,13 @@ fn lists(pending: &[PairingEntry], approved: &[PairingEntry], now_ms: i64) -> St
     };
     if !approved.is_empty() {
         let head = ["LET IN", "PLATFORM", "ACCOUNT"].map(str::to_owned);
-        let rows = approved
-            .iter()
-            .map(|one| [person(one), printable(&one.platform), printable(&one.account)]);
+        let rows = approved.iter().map(|one| {
+            [
+                person(one),
+                printable(&one.platform),
+                printable(&one.account),
+            ]
+        });
         text.push('\n');
         text.push_str(&columns(std::iter::once(head).chain(rows).collect()));
     }
@@ -173,10 +193,18 @@ fn lists(pending: &[PairingEntry], approved: &[PairingEntry], now_ms: i64) -> St
 }
 
 fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let width = |at: usize| {
+        rows.iter()
+            .map(|row| row[at].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         line.trim_end().to_owned() + "\n"
     };

@@ -15,7 +15,6 @@ use tracing::{error, info};
 
 use crate::Settings;
 use crate::home::Home;
-use crate::pending::{control_plane, router, adapter_loopback};
 
 /// Pauses before a service that ended is started again, from first to longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -114,7 +113,10 @@ impl Service {
     fn work(&self, ctx: chassis::Context, settings: &Settings) -> Work {
         let media = || MediaStore::new(settings.media.dir.clone(), settings.media.max_bytes);
         match self {
-            Self::Router => Box::pin(router::run(ctx, settings.router.clone())),
+            Self::Router => {
+                let (config, redis) = (settings.router.clone(), settings.redis_url().to_owned());
+                Box::pin(async move { router::run(ctx, config, &redis).await })
+            }
             Self::AgentBridge => Box::pin(agent_bridge::run(ctx, settings.agent.clone())),
             Self::ControlPlane => Box::pin(control_plane::run(ctx, settings.gateway.clone())),
             Self::Ledger => Box::pin(ledger::run(ctx, settings.ledger.clone())),
@@ -123,14 +125,20 @@ impl Service {
                 let (account, media) = (account.clone(), media());
                 Box::pin(async move { adapter_telegram::run(ctx, &account, media, config).await })
             }
-            Self::Loopback => Box::pin(adapter_loopback::run(ctx, adapter_loopback::Config::default())),
+            Self::Loopback => Box::pin(adapter_loopback::run(
+                ctx,
+                adapter_loopback::Config::default(),
+            )),
         }
     }
 }
 
 /// Accounts on Telegram that have a token.
 pub(crate) fn accounts(settings: &Settings) -> Vec<String> {
-    let set_up = settings.telegram.iter().filter(|(_, config)| !config.token.is_empty());
+    let set_up = settings
+        .telegram
+        .iter()
+        .filter(|(_, config)| !config.token.is_empty());
     set_up.map(|(name, _)| name.clone()).collect()
 }
 
@@ -186,7 +194,11 @@ async fn keep(stage: Stage, first: chassis::Context, service: Service, settings:
         if stage.stop.is_cancelled() {
             match outcome {
                 Ok(()) => info!(service = name, "{name} stopped"),
-                Err(error) => error!(service = name, error = format!("{error:#}"), "{name} stopped"),
+                Err(error) => error!(
+                    service = name,
+                    error = format!("{error:#}"),
+                    "{name} stopped"
+                ),
             }
             return;
         }
@@ -197,10 +209,18 @@ async fn keep(stage: Stage, first: chassis::Context, service: Service, settings:
             Ok(()) => "it ended by itself".to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        metrics::counter!("openclaw_service_restarts_total", "service" => name.clone()).increment(1);
-        error!(service = name, error = why, "{name} ended, starting it again in {pause:?}");
+        metrics::counter!("openclaw_service_restarts_total", "service" => name.clone())
+            .increment(1);
+        error!(
+            service = name,
+            error = why,
+            "{name} ended, starting it again in {pause:?}"
+        );
         context = stage.context(&name);
-        let waited = stage.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        let waited = stage
+            .stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await;
         if waited.is_none() {
             return;
         }

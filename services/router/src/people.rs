@@ -20,6 +20,8 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 pub struct People {
     store: Store,
     known: RwLock<HashMap<String, PairingEntry>>,
+    /// One request at a time, so that two strangers do not both get the last free code.
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// What an unknown person is told.
@@ -48,6 +50,7 @@ impl People {
         Ok(Self {
             store,
             known: RwLock::new(known),
+            asking: tokio::sync::Mutex::default(),
         })
     }
 
@@ -90,6 +93,7 @@ impl People {
         sender: &Sender,
         now_ms: i64,
     ) -> Result<Asked, Error> {
+        let _one_at_a_time = self.asking.lock().await;
         let same_account = |entry: &PairingEntry| {
             entry.platform == address.platform && entry.account == address.account
         };

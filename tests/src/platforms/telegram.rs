@@ -45,10 +45,24 @@ pub(crate) struct Shared {
 impl FakeTelegram {
     /// Starts a server on 127.0.0.1.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
-        let http = reqwest::Client::builder().no_proxy().build().expect("a plain HTTP client");
-        let shared = Arc::new(Shared { state: Mutex::new(State::new()), changed: watch::Sender::new(0), http });
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a free port");
+        let url = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound socket has an address")
+        );
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a plain HTTP client");
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new()),
+            changed: watch::Sender::new(0),
+            http,
+        });
         let tasks = vec![
             tokio::spawn(server::serve(listener, Arc::clone(&shared))),
             tokio::spawn(delivery::deliver(Arc::clone(&shared))),
@@ -106,7 +120,8 @@ impl FakeTelegram {
 
     /// Keeps a file that getFile and the file server know under `file_id`.
     pub fn put_file(&self, file_id: &str, bytes: impl Into<Vec<u8>>) {
-        self.shared.change(|state| state.files.insert(file_id.to_owned(), bytes.into().into()));
+        self.shared
+            .change(|state| state.files.insert(file_id.to_owned(), bytes.into().into()));
     }
 
     /// The next call of `method` fails so; "*" means any method.
@@ -116,7 +131,8 @@ impl FakeTelegram {
 
     /// The next `times` calls of `method` fail so.
     pub fn fail_times(&self, method: &str, times: usize, failure: Failure) {
-        self.shared.change(|state| state.fail(method, times, failure));
+        self.shared
+            .change(|state| state.fail(method, times, failure));
     }
 
     /// Forgets all failures still ordered.
@@ -147,7 +163,8 @@ impl FakeTelegram {
 
     /// What the bot sent to a chat, in order.
     pub fn sent(&self, chat: i64) -> Vec<Sent> {
-        self.shared.look(|state| state.sent.get(&chat).cloned().unwrap_or_default())
+        self.shared
+            .look(|state| state.sent.get(&chat).cloned().unwrap_or_default())
     }
 
     /// How many messages the bot sent, over all chats.
@@ -167,7 +184,14 @@ impl FakeTelegram {
 
     /// The calls of `method` so far, in order. getUpdates keeps only its parameters of the last 100.
     pub fn calls(&self, method: &str) -> Vec<Call> {
-        self.shared.look(|state| state.calls.get(&method.to_lowercase()).cloned().unwrap_or_default().into())
+        self.shared.look(|state| {
+            state
+                .calls
+                .get(&method.to_lowercase())
+                .cloned()
+                .unwrap_or_default()
+                .into()
+        })
     }
 
     /// The webhook calls made so far.
@@ -194,14 +218,21 @@ impl FakeTelegram {
     /// Waits until the bot has sent `count` messages to a chat.
     pub async fn wait_sent(&self, chat: i64, count: usize) -> Vec<Sent> {
         self.wait(&format!("{count} messages to {chat}"), |state| {
-            state.sent.get(&chat).filter(|sent| sent.len() >= count).cloned()
+            state
+                .sent
+                .get(&chat)
+                .filter(|sent| sent.len() >= count)
+                .cloned()
         })
         .await
     }
 
     /// Waits until the bot has sent `count` messages over all chats.
     pub async fn wait_sent_in_all(&self, count: usize) {
-        self.wait(&format!("{count} messages"), |state| (state.sent_in_all >= count).then_some(())).await;
+        self.wait(&format!("{count} messages"), |state| {
+            (state.sent_in_all >= count).then_some(())
+        })
+        .await;
     }
 
     /// Waits until `method` was called `count` times.
@@ -216,12 +247,18 @@ impl FakeTelegram {
 
     /// Waits until the bot has confirmed every update.
     pub async fn wait_confirmed(&self) {
-        self.wait("all updates confirmed", |state| state.updates.is_empty().then_some(())).await;
+        self.wait("all updates confirmed", |state| {
+            state.updates.is_empty().then_some(())
+        })
+        .await;
     }
 
     /// Waits until a webhook is set, or none is.
     pub async fn wait_webhook(&self, set: bool) {
-        self.wait("the webhook", |state| (state.webhook.is_some() == set).then_some(())).await;
+        self.wait("the webhook", |state| {
+            (state.webhook.is_some() == set).then_some(())
+        })
+        .await;
     }
 
     async fn wait<T>(&self, what: &str, ready: impl Fn(&State) -> Option<T>) -> T {
@@ -232,10 +269,15 @@ impl FakeTelegram {
                 if let Some(found) = self.shared.look(&ready) {
                     return found;
                 }
-                changed.changed().await.expect("the sender lives as long as the fake");
+                changed
+                    .changed()
+                    .await
+                    .expect("the sender lives as long as the fake");
             }
         };
-        timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
+        timeout(DEADLINE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
     }
 }
 

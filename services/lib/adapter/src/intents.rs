@@ -45,7 +45,7 @@ enum Known {
     /// `sending` of this epoch may be stored, but the platform was not called.
     NotCalled(u64),
     /// The call ended so; it could not be written down.
-    Result(Ticket),
+    Result(Box<Ticket>),
 }
 
 impl Intents {
@@ -238,7 +238,7 @@ impl Intents {
     pub(crate) async fn remember(&self, key: &str) -> Result<(), Error> {
         let known = self.known().get(key).cloned();
         match known {
-            Some(Known::Result(ticket)) => self.write(ticket).await.map(|_| ()),
+            Some(Known::Result(ticket)) => self.write(*ticket).await.map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -262,7 +262,7 @@ impl Intents {
                 })
             }
             Err(error) => {
-                self.know(&ticket.key.clone(), Known::Result(ticket));
+                self.know(&ticket.key.clone(), Known::Result(Box::new(ticket)));
                 Err(error)
             }
         }

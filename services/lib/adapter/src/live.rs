@@ -1,6 +1,4 @@
-//! An answer while it is made: typing, and a message that grows by edits.
-//!
-//! None of it may cost exactly-once: whatever is in doubt is not shown.
+//! An answer while it is made: typing, and a message that grows by edits; whatever is in doubt is not shown.
 
 use std::{
     collections::HashMap,
@@ -157,7 +155,7 @@ impl<A: Adapter> Live<A> {
             let now = Instant::now();
             if self.capabilities.typing && !news.shown && now >= typing_at {
                 typing_at = now + turn::TYPING_EVERY;
-                self.type_(&turn).await;
+                self.show_typing(&turn).await;
             }
             let due = news
                 .changed
@@ -185,13 +183,14 @@ impl<A: Adapter> Live<A> {
         }
     }
 
-    async fn type_(&self, turn: &Turn) {
-        let fences = self.fences();
-        let ours = [&fences.hears, &fences.sends]
-            .into_iter()
-            .flatten()
-            .any(Fence::holds);
-        drop(fences);
+    async fn show_typing(&self, turn: &Turn) {
+        let ours = {
+            let fences = self.fences();
+            [&fences.hears, &fences.sends]
+                .into_iter()
+                .flatten()
+                .any(Fence::holds)
+        };
         if ours
             && self.pace.try_take(&turn.to, false)
             && let Err(error) = self.adapter.send(&turn.to, &crate::Action::Typing).await

@@ -303,7 +303,7 @@ fn link(link_type: LinkType, url: &str) -> Option<Style> {
     };
     SCHEMES
         .iter()
-        .any(|scheme| known(&scheme))
+        .any(known)
         .then_some(Style::Link { url })
 }
 

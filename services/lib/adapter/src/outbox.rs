@@ -10,32 +10,35 @@ use std::{
 use bus::{Bus, Delivery, Outcome};
 use chassis::clock::now_ms;
 use proto::{
-    id, subject,
-    v1::{Address, Dead, Event, IntentState, Outbound, Sent, Unsure, event::What},
+    id,
+    v1::{Address, Outbound},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    Account, Action, Adapter, Capabilities, Error, OnUnknown,
-    gates::{Gates, REFUSED_PAUSE},
+    Account, Action, Adapter, Capabilities, Error,
+    gates::Gates,
     intents::{self, Begun, Intents, Ticket},
     key,
     live::Live,
     pace::Pace,
     plan,
-    status::{Count, Status},
+    status::Status,
 };
 
-/// Calls of a platform that says "not now" for one chunk before it is given up.
-const ATTEMPTS: u32 = 3;
+mod events;
+mod result;
+
 /// An outbound that does not say when it expires lives so long.
 const LIFE_MS: i64 = 24 * 60 * 60 * 1000;
 /// A call without an answer for so long is given up, its result unknown. Large files take their time.
 const CALL_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// Pause after the bus was away, or the account is not ours any more.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// Why nobody knows what came of a call that an earlier owner began.
+const LEFT_BEHIND: &str = "the process that sent it ended before it knew the result";
 /// Outbounds of which is remembered how far they got.
 const MAX_PROGRESS: usize = 4096;
 
@@ -91,26 +94,21 @@ impl<A: Adapter> Outbox<A> {
     async fn chunks(&self, delivery: &Delivery<Outbound>) -> Result<Outcome, bus::Error> {
         let outbound = &delivery.message;
         if expires_at_ms(outbound, delivery.stored_ms) <= now_ms() {
-            return self.bury(outbound, delivery, "expired".into()).await;
+            return self.bury(delivery, "expired".into()).await;
         }
         let chunks = match plan::chunks(outbound, &self.capabilities) {
             Ok(chunks) => chunks,
-            Err(why) => return self.bury(outbound, delivery, why).await,
+            Err(why) => return self.bury(delivery, why).await,
         };
         let Some(mut to) = outbound.to.clone() else {
-            return self.bury(outbound, delivery, "no address".into()).await;
+            return self.bury(delivery, "no address".into()).await;
         };
         if !self.capabilities.threads {
             to.thread.clear();
         }
-        let (done, total) = (
-            self.progress()
-                .get(&outbound.id)
-                .copied()
-                .unwrap_or_default(),
-            chunks.len(),
-        );
-        for (n, action) in chunks.iter().enumerate().skip(done) {
+        let done = self.progress().get(&outbound.id).copied();
+        let total = chunks.len();
+        for (n, action) in chunks.iter().enumerate().skip(done.unwrap_or_default()) {
             let chunk = Chunk {
                 delivery,
                 to: &to,
@@ -121,7 +119,7 @@ impl<A: Adapter> Outbox<A> {
             match self.chunk(chunk).await? {
                 Step::Done => self.note_progress(&outbound.id, n + 1),
                 Step::Later(pause) => return Ok(Outcome::Retry(pause)),
-                Step::Never(why) => return self.bury(outbound, delivery, why).await,
+                Step::Never(why) => return self.bury(delivery, why).await,
             }
         }
         self.progress().remove(&outbound.id);
@@ -129,34 +127,22 @@ impl<A: Adapter> Outbox<A> {
     }
 
     async fn chunk(&self, mut chunk: Chunk<'_>) -> Result<Step, bus::Error> {
+        let delivery = chunk.delivery;
+        let preview = self.preview(&mut chunk).await?;
         if let Some(pause) = self.held_back(&chunk).await {
             return Ok(Step::Later(pause));
         }
-        let delivery = chunk.delivery;
-        let preview = self.preview(&mut chunk).await?;
         let total = u32::try_from(chunk.total).unwrap_or(u32::MAX);
         let key = intents::key(&delivery.message.id, chunk.n);
-        let ticket = match self
-            .intents
-            .begin(&key, delivery.epoch, chunk.to, total)
-            .await?
-        {
+        let begun = self.intents.begin(&key, delivery.epoch, chunk.to, total);
+        let ticket = match begun.await? {
             Begun::Go(ticket) => ticket,
             Begun::Again => return Ok(Step::Later(SHORTLY)),
-            Begun::Sent(ticket) => {
-                self.tell_sent(&chunk, &ticket.intent.platform_message_id)
-                    .await?;
+            Begun::Sent(Ticket { intent, .. }) => {
+                self.tell_sent(&chunk, &intent.platform_message_id).await?;
                 return Ok(Step::Done);
             }
-            Begun::Unsure(ticket) => {
-                return self
-                    .unsure(
-                        &chunk,
-                        ticket,
-                        "the process that sent it ended before it knew the result",
-                    )
-                    .await;
-            }
+            Begun::Unsure(ticket) => return self.unsure(&chunk, ticket, LEFT_BEHIND).await,
         };
         if !delivery.fence.holds() {
             self.put_back(ticket, "the account has a new owner").await?;
@@ -175,7 +161,7 @@ impl<A: Adapter> Outbox<A> {
             Err(Error::Rejected(why)) if preview => {
                 debug!(why, "the preview is gone; sent anew");
                 self.intents
-                    .discard(&preview_key(&delivery.message), chunk.to)
+                    .discard(&intents::key(&delivery.message.id, "p"), chunk.to)
                     .await?;
                 self.put_back(ticket, &why).await?;
                 Ok(Step::Later(Duration::ZERO))
@@ -218,191 +204,6 @@ impl<A: Adapter> Outbox<A> {
         Ok(true)
     }
 
-    async fn sent(
-        &self,
-        chunk: &Chunk<'_>,
-        ticket: Ticket,
-        platform_id: &str,
-    ) -> Result<Step, bus::Error> {
-        self.count(chunk, "sent");
-        self.pace.accepted();
-        self.gates.answered();
-        self.status.works();
-        self.status.count(Count::Sent);
-        self.intents
-            .finish(ticket, IntentState::Sent, platform_id)
-            .await?;
-        self.tell_sent(chunk, platform_id).await?;
-        Ok(Step::Done)
-    }
-
-    async fn not_sent(
-        &self,
-        chunk: &Chunk<'_>,
-        ticket: Ticket,
-        error: Error,
-    ) -> Result<Step, bus::Error> {
-        let why = chain(&error);
-        warn!(message.id = %chunk.delivery.message.id, %why, "{} not sent: {error}", chunk.action.name());
-        match error {
-            Error::RateLimited(pause) => {
-                self.count(chunk, "rate_limited");
-                self.pace.refused(chunk.to, pause);
-                self.put_back(ticket, &why).await?;
-                Ok(Step::Later(pause))
-            }
-            Error::Unavailable(_) => {
-                self.count(chunk, "unavailable");
-                self.platform_failed();
-                let attempts = ticket.intent.attempts;
-                if attempts >= ATTEMPTS {
-                    self.intents
-                        .finish(ticket, IntentState::Failed, &why)
-                        .await?;
-                    return Ok(Step::Never(format!("{why}, {attempts} attempts")));
-                }
-                self.intents
-                    .finish(ticket, IntentState::Queued, &why)
-                    .await?;
-                Ok(Step::Later(backoff(attempts)))
-            }
-            Error::Unknown(_) => {
-                self.count(chunk, "unknown");
-                self.platform_failed();
-                self.unsure(chunk, ticket, &why).await
-            }
-            Error::Rejected(_) => {
-                self.count(chunk, "rejected");
-                self.gates.answered();
-                self.intents
-                    .finish(ticket, IntentState::Failed, &why)
-                    .await?;
-                Ok(Step::Never(why))
-            }
-            Error::Unauthorized(_) => {
-                self.count(chunk, "unauthorized");
-                self.gates.refused();
-                self.status.refused(&why);
-                self.put_back(ticket, &why).await?;
-                Ok(Step::Later(REFUSED_PAUSE))
-            }
-        }
-    }
-
-    /// Nobody can say whether the chunk is on the platform.
-    async fn unsure(
-        &self,
-        chunk: &Chunk<'_>,
-        ticket: Ticket,
-        why: &str,
-    ) -> Result<Step, bus::Error> {
-        let attempts = ticket.intent.attempts;
-        let harmless = chunk.action.repeatable() || self.capabilities.idempotent;
-        let wanted = self.account.on_unknown == OnUnknown::Resend && attempts < 2;
-        if wanted || harmless && attempts < ATTEMPTS {
-            self.intents
-                .finish(ticket, IntentState::Queued, why)
-                .await?;
-            return Ok(Step::Later(backoff(attempts)));
-        }
-        if ticket.intent.state() != IntentState::Unknown {
-            self.intents
-                .finish(ticket, IntentState::Unknown, why)
-                .await?;
-            self.count(chunk, "held");
-            self.status.count(Count::Failed);
-        }
-        let outbound = &chunk.delivery.message;
-        let unsure = Unsure {
-            outbound_id: outbound.id.clone(),
-            chunk: u32::try_from(chunk.n).unwrap_or(u32::MAX),
-            to: Some(chunk.to.clone()),
-            why: why.into(),
-        };
-        warn!(message.id = %outbound.id, why, "nobody knows whether `{}` arrived", outbound.id);
-        self.tell(
-            outbound,
-            &format!("{}.{}.unsure", outbound.id, chunk.n),
-            What::Unsure(unsure),
-        )
-        .await?;
-        Ok(Step::Done)
-    }
-
-    /// The call did nothing and does not count as an attempt.
-    async fn put_back(&self, mut ticket: Ticket, why: &str) -> Result<(), bus::Error> {
-        ticket.intent.attempts = ticket.intent.attempts.saturating_sub(1);
-        self.intents
-            .finish(ticket, IntentState::Queued, why)
-            .await
-            .map(|_| ())
-    }
-
-    async fn tell_sent(&self, chunk: &Chunk<'_>, platform_id: &str) -> Result<(), bus::Error> {
-        let outbound = &chunk.delivery.message;
-        let sent = Sent {
-            outbound_id: outbound.id.clone(),
-            chunk: u32::try_from(chunk.n).unwrap_or(u32::MAX),
-            chunks: u32::try_from(chunk.total).unwrap_or(u32::MAX),
-            platform_message_id: platform_id.into(),
-            to: Some(chunk.to.clone()),
-        };
-        self.tell(
-            outbound,
-            &format!("{}.{}.sent", outbound.id, chunk.n),
-            What::Sent(sent),
-        )
-        .await
-    }
-
-    async fn bury(
-        &self,
-        outbound: &Outbound,
-        delivery: &Delivery<Outbound>,
-        reason: String,
-    ) -> Result<Outcome, bus::Error> {
-        self.status.count(Count::Failed);
-        let dead = Dead {
-            subject: delivery.subject.clone(),
-            reason: reason.clone(),
-        };
-        self.tell(outbound, &format!("{}.dead", outbound.id), What::Dead(dead))
-            .await?;
-        self.progress().remove(&outbound.id);
-        Ok(Outcome::Dead(reason))
-    }
-
-    async fn tell(
-        &self,
-        outbound: &Outbound,
-        event_id: &str,
-        what: What,
-    ) -> Result<(), bus::Error> {
-        let turn_id = if outbound.turn_id.is_empty() {
-            &outbound.id
-        } else {
-            &outbound.turn_id
-        };
-        let event = Event {
-            id: event_id.into(),
-            at_ms: now_ms(),
-            agent: outbound.agent.clone(),
-            session_key: outbound.session_key.clone(),
-            turn_id: turn_id.clone(),
-            what: Some(what),
-        };
-        self.bus
-            .publish(&subject::event(&event), event_id, &event)
-            .await
-            .map(|_| ())
-    }
-
-    fn count(&self, chunk: &Chunk<'_>, outcome: &'static str) {
-        let (account, action) = (self.account.key(), chunk.action.name());
-        metrics::counter!("openclaw_outbound_total", "account" => account, "action" => action, "outcome" => outcome)
-            .increment(1);
-    }
-
     fn note_progress(&self, outbound_id: &str, done: usize) {
         let mut progress = self.progress();
         // What is forgotten is read from the bus again.
@@ -415,19 +216,6 @@ impl<A: Adapter> Outbox<A> {
     fn progress(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn platform_failed(&self) {
-        if self.gates.failed() {
-            let name = self.account.key();
-            warn!(account = %name, "`{name}` fails again and again; nothing is sent for a while");
-            metrics::counter!("openclaw_breaker_opened_total", "account" => name).increment(1);
-        }
-    }
-}
-
-/// Key of what was shown of an answer while it was made.
-pub(crate) fn preview_key(outbound: &Outbound) -> String {
-    intents::key(&outbound.id, "p")
 }
 
 fn expires_at_ms(outbound: &Outbound, stored_ms: i64) -> i64 {
@@ -436,10 +224,6 @@ fn expires_at_ms(outbound: &Outbound, stored_ms: i64) -> i64 {
         (0, created) => created.saturating_add(LIFE_MS),
         (expires, _) => expires,
     }
-}
-
-fn backoff(attempts: u32) -> Duration {
-    Duration::from_secs(2_u64.saturating_pow(attempts).min(60))
 }
 
 /// An error and its causes in one line.
@@ -474,9 +258,5 @@ mod tests {
     fn an_error_tells_its_causes() {
         let error = Error::Unavailable(Box::new(Error::Rejected("no".into())));
         assert_eq!(chain(&error), "platform unavailable: rejected: no");
-        assert_eq!(
-            [backoff(1), backoff(2), backoff(99)].map(|pause| pause.as_secs()),
-            [2, 4, 60]
-        );
     }
 }

@@ -270,6 +270,7 @@ mod tests {
         };
         let unable = Capabilities {
             buttons: false,
+            max_text: 100,
             ..able()
         };
         let chunks = chunks(&outbound(outbound::Action::Text(text)), &unable).unwrap();

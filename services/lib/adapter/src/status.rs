@@ -58,6 +58,11 @@ impl Status {
         self.lock().state() == ConnectionState::PermanentlyFailed
     }
 
+    /// Whether the platform is not heard now, and it is tried again and again.
+    pub(crate) fn reconnecting(&self) -> bool {
+        self.lock().state() == ConnectionState::Reconnecting
+    }
+
     /// Waits until the connection is not, or no longer, one that only a person can mend.
     pub(crate) async fn mended(&self) {
         loop {

@@ -1,8 +1,8 @@
 //! Sends traces to an OpenTelemetry collector, if one is named.
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{SpanId, TraceId, TracerProvider as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Tracer};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider, Tracer};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
@@ -32,6 +32,7 @@ impl Export {
         let name = Resource::builder().with_service_name(service.to_owned());
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
+            .with_id_generator(Ids(RandomIdGenerator::default()))
             .with_resource(name.build())
             .build();
         Some(Self(provider))
@@ -50,5 +51,37 @@ impl Drop for Export {
     fn drop(&mut self) {
         // The collector may be gone; a process that ends has nobody to tell.
         let _ = self.0.shutdown();
+    }
+}
+
+/// Gives spans the trace of the message in hand, so that a message's way through all services is
+/// one trace.
+#[derive(Debug)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        match bus::trace::current() {
+            Some(trace) => TraceId::from(trace.trace_id),
+            None => self.0.new_trace_id(),
+        }
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        self.0.new_span_id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn spans_belong_to_the_trace_of_the_message_in_hand() {
+        let ids = Ids(RandomIdGenerator::default());
+        let trace = bus::trace::Trace::begin();
+        let within = bus::trace::scope(trace, async { ids.new_trace_id() }).await;
+        assert_eq!(within, TraceId::from(trace.trace_id));
+        assert_ne!(ids.new_trace_id(), within);
     }
 }

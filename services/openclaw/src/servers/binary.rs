@@ -87,7 +87,11 @@ impl Program {
 fn numbers(text: &str) -> Option<Vec<u32>> {
     text.split(|char: char| !char.is_ascii_digit() && char != '.')
         .find(|word| word.contains('.') && word.starts_with(|char: char| char.is_ascii_digit()))
-        .map(|word| word.split('.').filter_map(|part| part.parse().ok()).collect())
+        .map(|word| {
+            word.split('.')
+                .filter_map(|part| part.parse().ok())
+                .collect()
+        })
 }
 
 #[cfg(test)]

@@ -103,7 +103,10 @@ impl Server {
             let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             let name = self.plan.name;
             metrics::counter!("openclaw_server_restarts_total", "server" => name).increment(1);
-            warn!(server = name, status, "{name} ended, starting it again in {pause:?}");
+            warn!(
+                server = name,
+                status, "{name} ended, starting it again in {pause:?}"
+            );
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
             match spawn(&self.plan) {
@@ -154,7 +157,11 @@ fn spawn(plan: &Plan) -> anyhow::Result<Child> {
     let log = std::fs::File::create(plan.folder.join("start.log"))?;
     // Where there is /proc, this holds even after the executable was replaced by a newer one.
     let own = PathBuf::from("/proc/self/exe");
-    let own = if own.exists() { own } else { std::env::current_exe()? };
+    let own = if own.exists() {
+        own
+    } else {
+        std::env::current_exe()?
+    };
     let mut command = Command::new(own);
     command
         .arg(TIE)

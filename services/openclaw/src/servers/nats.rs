@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
+use super::Access;
 use super::binary::NATS;
 use super::child::{Plan, Server};
-use super::Access;
 use crate::home::{Home, random, write_private};
 
 /// Starts the private nats-server on a free port, with a token of its own for this start.

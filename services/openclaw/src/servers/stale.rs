@@ -31,7 +31,10 @@ pub(crate) async fn end(folder: &Path, program: &Path) {
     };
     let lives = || serves(id, folder, program);
     if lives() {
-        info!(process = id, "ending a server that an earlier gateway left behind");
+        info!(
+            process = id,
+            "ending a server that an earlier gateway left behind"
+        );
         terminate(id);
         let gone = async {
             while lives() {
@@ -78,7 +81,11 @@ fn kill(id: u32) {
 #[cfg(unix)]
 fn signal(id: u32, name: &str) {
     use rustix::process::{Pid, Signal, kill_process};
-    let signal = if name == "KILL" { Signal::KILL } else { Signal::TERM };
+    let signal = if name == "KILL" {
+        Signal::KILL
+    } else {
+        Signal::TERM
+    };
     if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         // It may have ended by itself.
         let _ = kill_process(id, signal);
@@ -101,7 +108,10 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         remember(&folder, std::process::id());
         end(&folder, Path::new("nats-server")).await;
-        assert!(!folder.join("pid").exists(), "what it noted is no server of ours");
+        assert!(
+            !folder.join("pid").exists(),
+            "what it noted is no server of ours"
+        );
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

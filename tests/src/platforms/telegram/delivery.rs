@@ -20,7 +20,11 @@ pub(super) async fn deliver(shared: Arc<Shared>) {
         changed.borrow_and_update();
         while calls.try_join_next().is_some() {}
         while let Some((webhook, chat)) = next(&shared) {
-            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let place = places
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             let shared = Arc::clone(&shared);
             calls.spawn(async move {
                 tell(&shared, &webhook, chat).await;
@@ -50,28 +54,45 @@ async fn tell(shared: &Shared, webhook: &Webhook, chat: i64) {
                 return None;
             }
             let lane = state.lanes.get_mut(&chat)?;
-            while lane.front().is_some_and(|id| !state.updates.contains_key(id)) {
+            while lane
+                .front()
+                .is_some_and(|id| !state.updates.contains_key(id))
+            {
                 lane.pop_front();
             }
             let Some(id) = lane.front().copied() else {
                 state.lanes.remove(&chat);
                 return None;
             };
-            Some((id, state.updates[&id].bytes.clone(), state.webhook_broken, state.webhook_pause))
+            Some((
+                id,
+                state.updates[&id].bytes.clone(),
+                state.webhook_broken,
+                state.webhook_pause,
+            ))
         });
-        let Some((update_id, bytes, broken, pause)) = told else { return };
+        let Some((update_id, bytes, broken, pause)) = told else {
+            return;
+        };
         let status = match broken {
             true => Err("Connection refused".to_owned()),
             false => call(shared, webhook, bytes).await,
         };
         let done = shared.change(|state| {
-            state.deliveries.push(Delivery { update_id, status: status.clone().unwrap_or_default() });
-            let done = status.as_ref().is_ok_and(|status| (200..300).contains(status));
+            state.deliveries.push(Delivery {
+                update_id,
+                status: status.clone().unwrap_or_default(),
+            });
+            let done = status
+                .as_ref()
+                .is_ok_and(|status| (200..300).contains(status));
             match (&status, done) {
                 (_, true) => {
                     state.updates.remove(&update_id);
                 }
-                (Ok(status), false) => state.webhook_error = format!("Wrong response from the webhook: {status}"),
+                (Ok(status), false) => {
+                    state.webhook_error = format!("Wrong response from the webhook: {status}")
+                }
                 (Err(why), false) => state.webhook_error.clone_from(why),
             }
             done
@@ -92,5 +113,8 @@ async fn call(shared: &Shared, webhook: &Webhook, bytes: axum::body::Bytes) -> R
         .header("X-Telegram-Bot-Api-Secret-Token", &webhook.secret)
         .timeout(PATIENCE)
         .body(bytes);
-    call.send().await.map(|answer| answer.status().as_u16()).map_err(|error| error.to_string())
+    call.send()
+        .await
+        .map(|answer| answer.status().as_u16())
+        .map_err(|error| error.to_string())
 }

@@ -11,18 +11,31 @@ pub(super) fn read(boundary: &str, body: &Bytes) -> (Value, Vec<File>) {
     let border = format!("--{boundary}");
     let mut at = find(body, border.as_bytes(), 0).map(|start| start + border.len());
     while let Some(start) = at {
-        let Some(end) = find(body, border.as_bytes(), start) else { break };
+        let Some(end) = find(body, border.as_bytes(), start) else {
+            break;
+        };
         at = Some(end + border.len());
         let part = body.slice(start..end);
-        let Some(head_end) = find(&part, b"\r\n\r\n", 0) else { continue };
+        let Some(head_end) = find(&part, b"\r\n\r\n", 0) else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&part[..head_end]).into_owned();
         let content = part.slice(head_end + 4..part.len().saturating_sub(2).max(head_end + 4));
-        let Some(field) = quoted(&head, " name=\"") else { continue };
+        let Some(field) = quoted(&head, " name=\"") else {
+            continue;
+        };
         match quoted(&head, "filename=\"") {
-            Some(name) => files.push(File { field, name, bytes: content }),
+            Some(name) => files.push(File {
+                field,
+                name,
+                bytes: content,
+            }),
             None => {
                 let text = String::from_utf8_lossy(&content).into_owned();
-                params.insert(field, serde_json::from_str(&text).unwrap_or(Value::String(text)));
+                params.insert(
+                    field,
+                    serde_json::from_str(&text).unwrap_or(Value::String(text)),
+                );
             }
         }
     }
@@ -35,7 +48,10 @@ fn quoted(head: &str, before: &str) -> Option<String> {
 }
 
 fn find(body: &[u8], what: &[u8], from: usize) -> Option<usize> {
-    body.get(from..)?.windows(what.len()).position(|window| window == what).map(|at| at + from)
+    body.get(from..)?
+        .windows(what.len())
+        .position(|window| window == what)
+        .map(|at| at + from)
 }
 
 #[cfg(test)]
@@ -48,6 +64,9 @@ mod tests {
                     --x\r\nContent-Disposition: form-data; name=\"file0\"; filename=\"a.txt\"\r\n\r\nhi\r\nyou\r\n--x--\r\n";
         let (params, files) = read("x", &Bytes::from_static(body.as_bytes()));
         assert_eq!(params["chat_id"], 7);
-        assert_eq!((files[0].name.as_str(), &files[0].bytes[..]), ("a.txt", &b"hi\r\nyou"[..]));
+        assert_eq!(
+            (files[0].name.as_str(), &files[0].bytes[..]),
+            ("a.txt", &b"hi\r\nyou"[..])
+        );
     }
 }

@@ -17,7 +17,12 @@ const MAX_TEXT: usize = 4096;
 const MAX_CAPTION: usize = 1024;
 
 /// Does what `method`, in lower case, asks for.
-pub(super) async fn answer(shared: &Arc<Shared>, method: &str, params: Value, files: Vec<File>) -> Response {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    method: &str,
+    params: Value,
+    files: Vec<File>,
+) -> Response {
     let response = match method {
         "getupdates" => return get_updates(shared, &params).await,
         "getme" => done(json!({"id": BOT_ID, "is_bot": true, "first_name": "Gateway", "username": BOT_NAME})),
@@ -46,7 +51,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, method: &str, params: Value, fi
 /// Long polling as Telegram does it: the offset forgets what is before it, and only one may poll.
 async fn get_updates(shared: &Arc<Shared>, params: &Value) -> Response {
     let limit = params["limit"].as_u64().unwrap_or(100).clamp(1, 100) as usize;
-    let until = Instant::now() + Duration::from_secs(params["timeout"].as_u64().unwrap_or_default());
+    let until =
+        Instant::now() + Duration::from_secs(params["timeout"].as_u64().unwrap_or_default());
     let poll = shared.change(|state| {
         state.confirm(params["offset"].as_i64().unwrap_or_default());
         state.poll += 1;
@@ -57,7 +63,12 @@ async fn get_updates(shared: &Arc<Shared>, params: &Value) -> Response {
     loop {
         changed.borrow_and_update();
         let (taken, webhook, newest) = shared.look(|state| {
-            let taken: Vec<_> = state.updates.values().take(limit).map(|update| update.bytes.clone()).collect();
+            let taken: Vec<_> = state
+                .updates
+                .values()
+                .take(limit)
+                .map(|update| update.bytes.clone())
+                .collect();
             (taken, state.webhook.is_some(), state.poll)
         });
         if webhook {
@@ -69,7 +80,12 @@ async fn get_updates(shared: &Arc<Shared>, params: &Value) -> Response {
             return refusal(409, why, Value::Null);
         }
         if !taken.is_empty() || timeout_at(until, changed.changed()).await.is_err() {
-            let body = [&b"{\"ok\":true,\"result\":["[..], &taken.join(&b","[..]), b"]}"].concat();
+            let body = [
+                &b"{\"ok\":true,\"result\":["[..],
+                &taken.join(&b","[..]),
+                b"]}",
+            ]
+            .concat();
             return ([(header::CONTENT_TYPE, "application/json")], body).into_response();
         }
     }
@@ -78,46 +94,76 @@ async fn get_updates(shared: &Arc<Shared>, params: &Value) -> Response {
 fn set_webhook(shared: &Arc<Shared>, params: &Value) -> Response {
     let webhook = Webhook {
         url: params["url"].as_str().unwrap_or_default().to_owned(),
-        secret: params["secret_token"].as_str().unwrap_or_default().to_owned(),
+        secret: params["secret_token"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         max_connections: params["max_connections"].as_u64().unwrap_or(40) as usize,
     };
-    shared.change(|state| state.set_webhook(Some(webhook).filter(|webhook| !webhook.url.is_empty())));
+    shared
+        .change(|state| state.set_webhook(Some(webhook).filter(|webhook| !webhook.url.is_empty())));
     done(true.into())
 }
 
 fn get_file(shared: &Arc<Shared>, params: &Value) -> Response {
     let id = params["file_id"].as_str().unwrap_or_default();
     match shared.look(|state| state.files.get(id).map(|bytes| bytes.len())) {
-        Some(size) => done(json!({"file_id": id, "file_path": format!("files/{id}"), "file_size": size})),
+        Some(size) => {
+            done(json!({"file_id": id, "file_path": format!("files/{id}"), "file_size": size}))
+        }
         None => refusal(400, "Bad Request: invalid file_id", Value::Null),
     }
 }
 
 fn send_one(shared: &Arc<Shared>, method: &str, params: Value, files: Vec<File>) -> Response {
-    let text = params["text"].as_str().or(params["caption"].as_str()).unwrap_or_default().to_owned();
-    let longest = if method == "sendmessage" { MAX_TEXT } else { MAX_CAPTION };
+    let text = params["text"]
+        .as_str()
+        .or(params["caption"].as_str())
+        .unwrap_or_default()
+        .to_owned();
+    let longest = if method == "sendmessage" {
+        MAX_TEXT
+    } else {
+        MAX_CAPTION
+    };
     if method == "sendmessage" && text.trim().is_empty() {
         return refusal(400, "Bad Request: message text is empty", Value::Null);
     }
     if text.encode_utf16().count() > longest {
         return refusal(400, "Bad Request: message is too long", Value::Null);
     }
-    send(shared, method, &text, params, files).map_or_else(|refused| refused, |message| done(message))
+    send(shared, method, &text, params, files)
+        .map_or_else(|refused| refused, |message| done(message))
 }
 
 fn send_album(shared: &Arc<Shared>, params: Value, mut files: Vec<File>) -> Response {
     let items = params["media"].as_array().cloned().unwrap_or_default();
     if !(2..=10).contains(&items.len()) {
-        return refusal(400, "Bad Request: wrong number of items in the album", Value::Null);
+        return refusal(
+            400,
+            "Bad Request: wrong number of items in the album",
+            Value::Null,
+        );
     }
     let mut messages = Vec::new();
     for item in items {
-        let field = item["media"].as_str().and_then(|media| media.strip_prefix("attach://")).unwrap_or_default();
-        let (own, rest) = files.into_iter().partition(|file: &File| file.field == field);
+        let field = item["media"]
+            .as_str()
+            .and_then(|media| media.strip_prefix("attach://"))
+            .unwrap_or_default();
+        let (own, rest) = files
+            .into_iter()
+            .partition(|file: &File| file.field == field);
         files = rest;
         let mut one = params.clone();
         one["media"] = item.clone();
-        match send(shared, "sendmediagroup", item["caption"].as_str().unwrap_or_default(), one, own) {
+        match send(
+            shared,
+            "sendmediagroup",
+            item["caption"].as_str().unwrap_or_default(),
+            one,
+            own,
+        ) {
             Ok(message) => messages.push(message),
             Err(refused) => return refused,
         }
@@ -125,7 +171,13 @@ fn send_album(shared: &Arc<Shared>, params: Value, mut files: Vec<File>) -> Resp
     done(messages.into())
 }
 
-fn send(shared: &Arc<Shared>, method: &str, text: &str, params: Value, files: Vec<File>) -> Result<Value, Response> {
+fn send(
+    shared: &Arc<Shared>,
+    method: &str,
+    text: &str,
+    params: Value,
+    files: Vec<File>,
+) -> Result<Value, Response> {
     let Some(chat) = params["chat_id"].as_i64() else {
         return Err(refusal(400, "Bad Request: chat not found", Value::Null));
     };
@@ -144,7 +196,10 @@ fn send(shared: &Arc<Shared>, method: &str, text: &str, params: Value, files: Ve
 
 fn edit(shared: &Arc<Shared>, params: &Value) -> Response {
     let text = params["text"].as_str().unwrap_or_default();
-    let (chat, id) = (params["chat_id"].as_i64().unwrap_or_default(), params["message_id"].as_i64().unwrap_or_default());
+    let (chat, id) = (
+        params["chat_id"].as_i64().unwrap_or_default(),
+        params["message_id"].as_i64().unwrap_or_default(),
+    );
     shared.change(|state| match state.message(chat, id) {
         None => refusal(400, "Bad Request: message to edit not found", Value::Null),
         Some(message) if message.text == text => {
@@ -159,16 +214,25 @@ fn edit(shared: &Arc<Shared>, params: &Value) -> Response {
 }
 
 fn delete(shared: &Arc<Shared>, params: &Value) -> Response {
-    let (chat, id) = (params["chat_id"].as_i64().unwrap_or_default(), params["message_id"].as_i64().unwrap_or_default());
-    shared.change(|state| match state.message(chat, id).filter(|message| !message.deleted) {
-        None => refusal(400, "Bad Request: message to delete not found", Value::Null),
-        Some(message) => {
-            message.deleted = true;
-            done(true.into())
-        }
-    })
+    let (chat, id) = (
+        params["chat_id"].as_i64().unwrap_or_default(),
+        params["message_id"].as_i64().unwrap_or_default(),
+    );
+    shared.change(
+        |state| match state.message(chat, id).filter(|message| !message.deleted) {
+            None => refusal(400, "Bad Request: message to delete not found", Value::Null),
+            Some(message) => {
+                message.deleted = true;
+                done(true.into())
+            }
+        },
+    )
 }
 
 fn done(result: Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], json!({"ok": true, "result": result}).to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        json!({"ok": true, "result": result}).to_string(),
+    )
+        .into_response()
 }

@@ -25,7 +25,9 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         .route("/file/{bot}/{*path}", get(file))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(shared);
-    axum::serve(listener, routes).await.expect("a bound listener serves");
+    axum::serve(listener, routes)
+        .await
+        .expect("a bound listener serves");
 }
 
 async fn call(
@@ -39,10 +41,16 @@ async fn call(
     }
     // Telegram does not mind the case of a method's name.
     let method = method.to_lowercase();
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let (params, files) = match kind.split_once("boundary=") {
         Some((_, boundary)) => form::read(boundary.trim_matches('"'), &body),
-        None => (serde_json::from_slice(&body).unwrap_or_default(), Vec::new()),
+        None => (
+            serde_json::from_slice(&body).unwrap_or_default(),
+            Vec::new(),
+        ),
     };
     let failure = shared.change(|state| {
         state.called(&method, &params);
@@ -50,9 +58,11 @@ async fn call(
     });
     shared.announce();
     match failure {
-        Some(Failure::TooMany(wait)) => {
-            refusal(429, &format!("Too Many Requests: retry after {wait}"), json!({"retry_after": wait}))
-        }
+        Some(Failure::TooMany(wait)) => refusal(
+            429,
+            &format!("Too Many Requests: retry after {wait}"),
+            json!({"retry_after": wait}),
+        ),
         Some(Failure::Status(status)) => {
             let status = StatusCode::from_u16(status).expect("a status that exists");
             (status, "<html>something is wrong</html>").into_response()
@@ -72,15 +82,22 @@ async fn call(
     }
 }
 
-async fn file(Shares(shared): Shares<Arc<Shared>>, Path((bot, path)): Path<(String, String)>) -> Response {
+async fn file(
+    Shares(shared): Shares<Arc<Shared>>,
+    Path((bot, path)): Path<(String, String)>,
+) -> Response {
     if bot != format!("bot{TOKEN}") {
         return StatusCode::NOT_FOUND.into_response();
     }
     let failure = shared.change(|state| state.failure("file"));
-    let bytes = path.strip_prefix("files/").and_then(|id| shared.look(|state| state.files.get(id).cloned()));
+    let bytes = path
+        .strip_prefix("files/")
+        .and_then(|id| shared.look(|state| state.files.get(id).cloned()));
     match (failure, bytes) {
         (Some(Failure::Hang), _) => std::future::pending().await,
-        (Some(Failure::Status(status)), _) => StatusCode::from_u16(status).expect("a status that exists").into_response(),
+        (Some(Failure::Status(status)), _) => StatusCode::from_u16(status)
+            .expect("a status that exists")
+            .into_response(),
         (Some(_), _) => cut(),
         (None, Some(bytes)) => bytes.into_response(),
         (None, None) => StatusCode::NOT_FOUND.into_response(),
@@ -94,7 +111,12 @@ pub(super) fn refusal(code: u16, description: &str, parameters: Value) -> Respon
         answer["parameters"] = parameters;
     }
     let status = StatusCode::from_u16(code).expect("a status that exists");
-    (status, [(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        answer.to_string(),
+    )
+        .into_response()
 }
 
 /// Cuts the connection: the body breaks off before its first byte.

@@ -171,9 +171,15 @@ impl State {
     pub(crate) fn push(&mut self, mut update: Value) -> i64 {
         let id = update["update_id"].as_i64().unwrap_or(self.next_update_id);
         update["update_id"] = id.into();
-        let chat = update.as_object().into_iter().flatten().find_map(|(_, event)| {
-            event["chat"]["id"].as_i64().or_else(|| event["message"]["chat"]["id"].as_i64())
-        });
+        let chat = update
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find_map(|(_, event)| {
+                event["chat"]["id"]
+                    .as_i64()
+                    .or_else(|| event["message"]["chat"]["id"].as_i64())
+            });
         self.queue(id, update.to_string().into(), chat.unwrap_or_default())
     }
 
@@ -205,8 +211,14 @@ impl State {
         self.lanes.clear();
         self.ready.clear();
         if self.webhook.is_some() {
-            let waiting: Vec<_> = self.updates.iter().map(|(id, update)| (update.chat, *id)).collect();
-            waiting.into_iter().for_each(|(chat, id)| self.line_up(chat, id));
+            let waiting: Vec<_> = self
+                .updates
+                .iter()
+                .map(|(id, update)| (update.chat, *id))
+                .collect();
+            waiting
+                .into_iter()
+                .for_each(|(chat, id)| self.line_up(chat, id));
         }
     }
 
@@ -218,14 +230,21 @@ impl State {
             back => {
                 let back = usize::try_from(back.unsigned_abs()).unwrap_or(usize::MAX);
                 let skipped = self.updates.len().saturating_sub(back);
-                self.updates.keys().nth(skipped).copied().unwrap_or(i64::MAX)
+                self.updates
+                    .keys()
+                    .nth(skipped)
+                    .copied()
+                    .unwrap_or(i64::MAX)
             }
         };
         self.updates = self.updates.split_off(&offset);
     }
 
     pub(crate) fn fail(&mut self, method: &str, times: usize, failure: Failure) {
-        self.failures.entry(method.to_lowercase()).or_default().extend(std::iter::repeat_n(failure, times));
+        self.failures
+            .entry(method.to_lowercase())
+            .or_default()
+            .extend(std::iter::repeat_n(failure, times));
     }
 
     pub(crate) fn failure(&mut self, method: &str) -> Option<Failure> {
@@ -240,11 +259,25 @@ impl State {
             calls.pop_front();
         }
         // What is sent is kept as `Sent`, once.
-        let params = if method == "sendmessage" { Value::Null } else { params.clone() };
-        calls.push_back(Call { params, at: Instant::now() });
+        let params = if method == "sendmessage" {
+            Value::Null
+        } else {
+            params.clone()
+        };
+        calls.push_back(Call {
+            params,
+            at: Instant::now(),
+        });
     }
 
-    pub(crate) fn send(&mut self, chat: i64, method: &str, text: &str, params: Value, files: Vec<File>) -> i64 {
+    pub(crate) fn send(
+        &mut self,
+        chat: i64,
+        method: &str,
+        text: &str,
+        params: Value,
+        files: Vec<File>,
+    ) -> i64 {
         let at = Instant::now();
         let message_id = self.next_message_id(chat);
         let sent = self.sent.entry(chat).or_default();
@@ -274,6 +307,8 @@ impl State {
 
     pub(crate) fn repeated(&self) -> Vec<(i64, String, usize)> {
         let again = self.times.iter().filter(|(_, times)| **times > 1);
-        again.map(|((chat, text), times)| (*chat, text.clone(), *times)).collect()
+        again
+            .map(|((chat, text), times)| (*chat, text.clone(), *times))
+            .collect()
     }
 }

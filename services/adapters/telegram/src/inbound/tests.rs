@@ -1,7 +1,6 @@
 //! Updates as Telegram sends them, and as nobody should.
 
 use proto::v1::{Membership, Part, PartKind, Said};
-use serde_json::json;
 
 use super::*;
 

@@ -281,7 +281,7 @@ proptest! {
     fn the_pieces_together_are_the_text(text in markdown(), max in 4_usize..80, unit in prop::sample::select(vec![Unit::Utf16, Unit::Chars, Unit::Bytes])) {
         let rich = parse(&text);
         let pieces = split(&rich, max, unit);
-        let mut styled = vec![0_usize; 2];
+        let mut styled = [0_usize; 2];
         for piece in &pieces {
             assert_valid(piece);
             prop_assert!(!piece.text.trim().is_empty());

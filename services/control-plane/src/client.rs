@@ -1,0 +1,68 @@
+//! One client that was let in.
+
+use proto::ws;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    handshake::{Grant, Program, Role},
+    outbox::Outbox,
+};
+
+/// One client that was let in.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Id of its connection.
+    pub(crate) id: String,
+    pub(crate) grant: Grant,
+    pub(crate) program: Program,
+    pub(crate) since_ms: i64,
+    pub(crate) outbox: Outbox,
+}
+
+impl Client {
+    /// A client that was let in just now.
+    pub(crate) fn new(grant: Grant, program: Program, max_bytes: usize, now_ms: i64) -> Self {
+        let id = Uuid::new_v4().to_string();
+        Self { id, grant, program, since_ms: now_ms, outbox: Outbox::new(max_bytes) }
+    }
+
+    /// Whether others see it among those present: command lines and probes come and go unseen.
+    pub(crate) fn is_seen(&self) -> bool {
+        !matches!(self.program.mode.as_str(), "cli" | "probe" | "backend")
+    }
+
+    /// Answers a request of it.
+    pub(crate) fn answer(
+        &self,
+        id: &str,
+        outcome: Result<&serde_json::value::RawValue, &ws::Error>,
+    ) {
+        self.outbox.answer(ws::Response::new(id, outcome).text());
+    }
+
+    /// Its line in the list of those present.
+    pub(crate) fn presence(&self) -> Value {
+        let (program, grant) = (&self.program, &self.grant);
+        let name = program.display_name.as_deref().unwrap_or(&program.id);
+        let mut entry = json!({
+            "host": name, "clientId": program.id, "version": &*program.version, "platform": &*program.platform,
+            "mode": program.mode, "roles": [grant.role.name()], "scopes": grant.scopes.names(), "reason": "connect",
+            "ts": self.since_ms, "onlineSince": self.since_ms,
+            "text": format!("{}: {name} · mode {}", if grant.role == Role::Node { "Node" } else { "Operator" }, program.mode),
+        });
+        let rest = [
+            ("deviceFamily", program.device_family.as_deref()),
+            ("modelIdentifier", program.model_identifier.as_deref()),
+            ("timeZone", program.time_zone.as_deref()),
+            ("instanceId", program.instance_id.as_deref()),
+            ("deviceId", grant.device.as_deref()),
+        ];
+        for (key, value) in rest {
+            if let Some(value) = value {
+                entry[key] = value.into();
+            }
+        }
+        entry
+    }
+}

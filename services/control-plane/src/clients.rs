@@ -1,0 +1,170 @@
+//! All clients that were let in: who is present, and telling all of them something.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chassis::clock::now_ms;
+use proto::ws::{Event, StateVersion};
+use serde_json::{Value, json, value::RawValue};
+use tokio::{sync::Notify, time::MissedTickBehavior};
+
+use crate::{
+    client::Client,
+    gateway::{Gateway, VERSION},
+    handshake::Role,
+    meter,
+    outbox::Worth,
+    scope::Scope,
+};
+
+/// How often every client hears that the gateway lives.
+pub(crate) const TICK: Duration = Duration::from_secs(30);
+/// Changes of presence are told together, at most this often.
+const PRESENCE_PAUSE: Duration = Duration::from_millis(200);
+
+/// All clients that were let in.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    present: RwLock<HashMap<String, Arc<Client>>>,
+    presence_version: AtomicU64,
+    changed: Notify,
+}
+
+/// Who hears an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audience {
+    /// Scope that it takes; `None` is everybody, nodes too.
+    pub(crate) scope: Option<Scope>,
+    /// Oldest and newest protocol whose clients know it.
+    pub(crate) protocols: (u8, u8),
+}
+
+impl Audience {
+    /// Everybody.
+    pub(crate) const ALL: Self = Self { scope: None, protocols: (3, 4) };
+    /// Every operator who may read.
+    pub(crate) const READERS: Self = Self { scope: Some(Scope::Read), protocols: (3, 4) };
+
+    fn includes(self, client: &Client) -> bool {
+        let grant = &client.grant;
+        let allowed = match self.scope {
+            None => true,
+            Some(scope) => grant.role == Role::Operator && grant.scopes.allow(scope),
+        };
+        allowed && (self.protocols.0..=self.protocols.1).contains(&grant.protocol)
+    }
+}
+
+impl Clients {
+    /// Adds a client; from now on it hears events.
+    pub(crate) fn join(&self, client: &Arc<Client>) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        present.insert(client.id.clone(), client.clone());
+        meter::connections(present.len());
+        drop(present);
+        self.noticed(client);
+    }
+
+    /// Takes a client out.
+    pub(crate) fn leave(&self, client: &Client) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        present.remove(&client.id);
+        meter::connections(present.len());
+        drop(present);
+        self.noticed(client);
+    }
+
+    fn noticed(&self, client: &Client) {
+        if client.is_seen() {
+            self.presence_version.fetch_add(1, Ordering::Relaxed);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Puts `event` into the outbox of everybody of `audience`; waits for nobody.
+    pub(crate) fn tell(&self, event: &Arc<Event>, audience: Audience, worth: Worth) {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        for client in present.values().filter(|client| audience.includes(client)) {
+            client.outbox.tell(event, worth);
+        }
+    }
+
+    /// How often the list of those present has changed.
+    pub(crate) fn presence_version(&self) -> u64 {
+        self.presence_version.load(Ordering::Relaxed)
+    }
+
+    /// Those present: the gateway itself, then its clients in the order they came.
+    pub(crate) fn presence(&self, started_ms: i64) -> Vec<Value> {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let mut seen: Vec<_> = present.values().filter(|client| client.is_seen()).collect();
+        seen.sort_by_key(|client| client.since_ms);
+        let own = json!({
+            "host": "gateway", "version": VERSION, "platform": std::env::consts::OS, "mode": "gateway",
+            "reason": "self", "ts": started_ms,
+            "text": format!("Gateway: app {VERSION} · mode gateway · reason self"),
+        });
+        std::iter::once(own).chain(seen.into_iter().map(|client| client.presence())).collect()
+    }
+}
+
+/// Tells the time every half minute and, soon after it changed, who is present; until the gateway stops.
+pub(crate) async fn pulse(gateway: &Gateway) {
+    let clients = &gateway.clients;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.reset();
+    loop {
+        tokio::select! {
+            () = gateway.stop.cancelled() => return,
+            _ = tick.tick() => {
+                let event = Arc::new(Event::new("tick", &json!({"ts": now_ms()}), None));
+                clients.tell(&event, Audience::ALL, Worth::Droppable);
+            }
+            () = clients.changed.notified() => {
+                tokio::time::sleep(PRESENCE_PAUSE).await;
+                let state = StateVersion {
+                    presence: clients.presence_version(),
+                    health: gateway.health.now().version,
+                };
+                let payload = json!({"presence": gateway.presence()});
+                let event = Arc::new(Event::new("presence", &payload, Some(state)));
+                clients.tell(&event, Audience::READERS, Worth::Droppable);
+            }
+        }
+    }
+}
+
+impl Gateway {
+    /// Those present.
+    pub(crate) fn presence(&self) -> Vec<Value> {
+        let uptime_ms = i64::try_from(self.uptime_ms()).unwrap_or(i64::MAX);
+        self.clients.presence(now_ms().saturating_sub(uptime_ms))
+    }
+
+    /// Tells every client that the gateway stops; protocol 3 wants to hear when it comes back, which nobody knows.
+    pub(crate) fn tell_shutdown(&self) {
+        let payloads = [
+            ((3, 3), json!({"reason": "gateway stopping", "restartExpectedMs": null})),
+            ((4, 4), json!({"reason": "gateway stopping"})),
+        ];
+        for (protocols, payload) in payloads {
+            let event = Arc::new(Event::new("shutdown", &payload, None));
+            let audience = Audience { protocols, ..Audience::ALL };
+            self.clients.tell(&event, audience, Worth::Needed);
+        }
+    }
+
+    /// Tells everybody how the gateway does.
+    pub(crate) fn tell_health(&self, health: &RawValue, version: u64) {
+        let state = StateVersion { presence: self.clients.presence_version(), health: version };
+        let event = Arc::new(Event::new("health", &health, Some(state)));
+        self.clients.tell(&event, Audience::ALL, Worth::Droppable);
+    }
+}

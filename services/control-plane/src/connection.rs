@@ -1,0 +1,179 @@
+//! The life of one client after the handshake: requests in, answers and events out, until either side ends it.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::clock::now_ms;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use proto::ws::{Error, Malformed, Request};
+use serde_json::value::RawValue;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use crate::{
+    client::Client,
+    gateway::Gateway,
+    handshake::{Admitted, End},
+    hello::{MAX_PAYLOAD_BYTES, hello},
+    meter,
+    methods::{self, Call},
+    refusal::Refusal,
+    socket::{Socket, Turn},
+};
+
+/// How often a ping is sent, and how long its pong may take.
+const PING: Duration = Duration::from_secs(25);
+/// Requests of one client that are worked on at once.
+const RUNNING: usize = 256;
+/// A client that has this much to read is not heard until it has read some of it.
+const UNREAD_BYTES: usize = 1024 * 1024;
+/// Frames are put into the socket until it holds this much.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How long requests may take to end, and answers to be written, when the gateway stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// Calls that its role does not allow, after which a client is closed.
+const STRIKES: u32 = 10;
+
+type Done = (String, Result<Arc<RawValue>, Error>);
+
+/// Serves a client that was let in, until it leaves, is too slow, or the gateway stops.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: Arc<Gateway>,
+    mut socket: Socket<S>,
+    admitted: Admitted,
+) {
+    let Admitted { request_id, grant, program } = admitted;
+    socket.allow(MAX_PAYLOAD_BYTES);
+    let client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
+    let client = Arc::new(client);
+    gateway.clients.join(&client);
+    let welcome = hello(&gateway, &client);
+    client.outbox.first(proto::ws::Response::new(&request_id, Ok(&welcome)).text());
+    tracing::debug!(conn.id = %client.id, client.id = %client.program.id, "client `{}` connected", client.id);
+    let mut connection = Connection { gateway, client, running: FuturesUnordered::new(), strikes: 0 };
+    let end = connection.live(&mut socket).await;
+    connection.gateway.clients.leave(&connection.client);
+    tracing::debug!(conn.id = %connection.client.id, ?end, "client `{}` left", connection.client.id);
+    if let End::Close(code, reason) = end {
+        socket.close(code, &reason).await;
+    }
+}
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    client: Arc<Client>,
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    strikes: u32,
+}
+
+impl Connection {
+    async fn live<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) -> End {
+        let mut ping = interval_at(Instant::now() + PING, PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = true;
+        loop {
+            self.refill(socket).await;
+            if self.client.outbox.is_overflown() {
+                meter::refused("slow");
+                return End::Close(1008, "slow consumer".into());
+            }
+            let listen = self.client.outbox.bytes() < UNREAD_BYTES;
+            tokio::select! {
+                turn = socket.turn(listen) => match turn {
+                    Turn::Heard(text) => {
+                        heard = true;
+                        self.receive(&text);
+                        if self.strikes > STRIKES {
+                            return End::Close(1008, "repeated unauthorized calls".into());
+                        }
+                    }
+                    Turn::Alive => heard = true,
+                    Turn::Flushed => {}
+                    Turn::Broken(code) => return End::Close(code, String::new()),
+                    Turn::Gone => return End::Gone,
+                },
+                Some(done) = self.running.next() => self.answer(done),
+                () = self.client.outbox.filled() => {}
+                _ = ping.tick() => {
+                    // Nothing was heard since the last ping: whoever is there, it is no WebSocket any more.
+                    if !heard {
+                        return End::Gone;
+                    }
+                    heard = false;
+                    socket.ping().await;
+                }
+                () = self.gateway.closing.cancelled() => {
+                    // A client that takes nothing is closed all the same.
+                    let _ = tokio::time::timeout(GRACE, self.finish(socket)).await;
+                    return End::Close(1012, "service restart".into());
+                }
+            }
+        }
+    }
+
+    /// Puts what waits into the socket, once what it holds is written.
+    async fn refill<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) {
+        if !socket.is_flushed() {
+            return;
+        }
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES {
+            let Some(text) = self.client.outbox.next() else { return };
+            bytes += text.len();
+            socket.queue(text).await;
+        }
+    }
+
+    /// Ends what was asked for, and writes all that waits.
+    async fn finish<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) {
+        while let Some(done) = self.running.next().await {
+            self.answer(done);
+        }
+        loop {
+            self.refill(socket).await;
+            if socket.is_flushed() || matches!(socket.turn(false).await, Turn::Gone) {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, (id, outcome): Done) {
+        self.client.answer(&id, outcome.as_ref().map(|payload| &**payload));
+    }
+
+    fn receive(&mut self, text: &str) {
+        let request = match Request::read(text) {
+            Ok(request) => request,
+            // As the reference does: a frame that is no JSON has no id that could be answered.
+            Err(Malformed::NotJson) => return,
+            Err(malformed) => {
+                let error = Refusal::Invalid(malformed.to_string()).error(self.client.grant.protocol);
+                let Malformed::NotRequest { id: Some(id), .. } = malformed else {
+                    return self.client.answer("invalid", Err(&error));
+                };
+                return self.client.answer(&id, Err(&error));
+            }
+        };
+        let protocol = self.client.grant.protocol;
+        if self.running.len() >= RUNNING {
+            let busy = Refusal::Busy("The server is busy; try again in a moment".into());
+            return self.client.answer(&request.id, Err(&busy.error(protocol)));
+        }
+        let served = match methods::admit(&request.method, &self.client.grant) {
+            Ok(served) => served,
+            Err(refusal) => {
+                self.strikes += u32::from(matches!(refusal, Refusal::WrongRole(_)));
+                return self.client.answer(&request.id, Err(&refusal.error(protocol)));
+            }
+        };
+        let call = Call::new(&self.gateway, &self.client, served, &request);
+        let id = request.id.into_owned();
+        // In the order they came: each is begun before the next is read, and publishes in that order.
+        self.running.push(Box::pin(async move {
+            let outcome = methods::dispatch(call).await;
+            meter::called(served, outcome.is_ok());
+            (id, outcome.map_err(|refusal| refusal.error(protocol)))
+        }));
+    }
+}

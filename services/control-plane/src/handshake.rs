@@ -1,0 +1,168 @@
+//! From an open socket to a client that was let in, or to a close frame that says why not.
+
+use std::time::{Duration, Instant};
+
+use chassis::clock::now_ms;
+use proto::ws::{self, Error, Event, Malformed};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use uuid::Uuid;
+
+use crate::{
+    gateway::Gateway,
+    limiter::Guesser,
+    meter,
+    peer::{Origin, Peer},
+    schema,
+    socket::{Socket, Turn},
+};
+use decide::{Facts, Verdict, decide, negotiate};
+use params::Connect;
+use rejection::Rejection;
+
+mod decide;
+mod device;
+mod params;
+mod rejection;
+
+pub(crate) use decide::{Grant, Secret};
+pub(crate) use params::{Program, Role};
+
+/// Largest frame of a client that has not proved who it is.
+pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
+
+/// A client that is let in.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    /// Id of its `connect`, to be answered with `hello-ok`.
+    pub(crate) request_id: String,
+    pub(crate) grant: Grant,
+    pub(crate) program: Program,
+}
+
+/// How a socket ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a close frame.
+    Close(u16, String),
+    /// The other end is gone, or not worth a close frame.
+    Gone,
+}
+
+impl End {
+    fn close(code: u16, reason: impl Into<String>) -> Self {
+        Self::Close(code, reason.into())
+    }
+}
+
+/// Challenges the client and reads what it answers.
+///
+/// # Errors
+/// How the socket ends; what the client is to be answered before is queued.
+pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Gateway,
+    socket: &mut Socket<S>,
+    peer: &Peer,
+) -> Result<Admitted, End> {
+    let deadline = Duration::from_millis(gateway.config.handshake_ms);
+    match tokio::time::timeout(deadline, answer(gateway, socket, peer)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(End::close(1000, "")),
+    }
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Gateway,
+    socket: &mut Socket<S>,
+    peer: &Peer,
+) -> Result<Admitted, End> {
+    let nonce = Uuid::new_v4().to_string();
+    let challenge = Event::new("connect.challenge", &json!({"nonce": nonce, "ts": now_ms()}), None);
+    socket.queue(challenge.text(None)).await;
+    let heard = loop {
+        match socket.turn(true).await {
+            Turn::Heard(text) => break text,
+            Turn::Alive | Turn::Flushed => {}
+            Turn::Broken(code) => return Err(End::close(code, "")),
+            Turn::Gone => return Err(End::Gone),
+        }
+    };
+    let request = match ws::Request::read(&heard) {
+        Ok(request) => request,
+        Err(Malformed::NotJson) => return Err(End::close(1000, "")),
+        Err(Malformed::NotRequest { .. }) => return Err(End::close(1008, "invalid request frame")),
+    };
+    let connect = match (&*request.method, schema::read::<Connect>(request.params)) {
+        ("connect", Ok(connect)) => Ok(connect),
+        ("connect", Err(why)) => Err(format!("invalid connect params: {why}")),
+        _ => Err("invalid handshake: first request must be connect".to_owned()),
+    };
+    let connect = match connect {
+        Ok(connect) => connect,
+        Err(message) => {
+            return Err(refuse(socket, &request.id, &Rejection::invalid(message), 4).await);
+        }
+    };
+    let (outcome, protocol) = match negotiate(&connect) {
+        Ok(protocol) => (judge(gateway, peer, &connect, protocol, &nonce).await, protocol),
+        Err(rejection) => (Err(rejection), if connect.max_protocol < 4 { 3 } else { 4 }),
+    };
+    match outcome {
+        Ok(grant) => Ok(Admitted {
+            request_id: request.id.into_owned(),
+            grant,
+            program: connect.client,
+        }),
+        Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol).await),
+    }
+}
+
+/// Decides, and keeps count of who guesses.
+async fn judge(
+    gateway: &Gateway,
+    peer: &Peer,
+    connect: &Connect,
+    protocol: u8,
+    nonce: &str,
+) -> Result<Grant, Rejection> {
+    let exempt = peer.local && peer.origin == Origin::Absent;
+    let guesser = Guesser::new(peer.address, exempt);
+    if let Some(left) = gateway.limiter.locked(guesser, Instant::now()) {
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        return Err(Rejection::limited(left_ms));
+    }
+    let facts = Facts { peer, nonce, now_ms: now_ms(), secret: &gateway.secret };
+    match decide(connect, protocol, facts) {
+        Verdict::Granted(grant) => {
+            gateway.limiter.succeeded(guesser);
+            Ok(grant)
+        }
+        Verdict::Unpaired(grant) => {
+            let device = grant.device.as_deref().unwrap_or_default();
+            let request = gateway.pairing_request(device);
+            tracing::info!(device.id = device, request.id = %request, "device `{device}` waits to be approved");
+            let scopes = grant.scopes.names();
+            Err(Rejection::unpaired(protocol, &request, device, grant.role, &scopes))
+        }
+        Verdict::Rejected(rejection) => {
+            if rejection.is_guess {
+                let wait = gateway.limiter.failed(guesser, Instant::now());
+                meter::refused("auth");
+                tracing::warn!(client.address = %peer.address, "wrong credentials from {}", peer.address);
+                tokio::time::sleep(wait).await;
+            }
+            Err(rejection)
+        }
+    }
+}
+
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut Socket<S>,
+    id: &str,
+    rejection: &Rejection,
+    protocol: u8,
+) -> End {
+    let error: Error = rejection.error(protocol);
+    socket.queue(ws::Response::new(id, Err(&error)).text()).await;
+    End::close(rejection.close, rejection.reason())
+}

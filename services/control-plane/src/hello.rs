@@ -1,0 +1,117 @@
+//! `hello-ok`: what a client learns when it is let in.
+
+use std::sync::LazyLock;
+
+use chassis::clock::now_ms;
+use proto::ws::StateVersion;
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+
+use crate::{
+    client::Client,
+    clients::TICK,
+    gateway::{Gateway, VERSION},
+    methods,
+    scope::Scope,
+};
+
+/// Largest frame of a client that was let in.
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
+
+/// Events that this gateway tells.
+const EVENTS: [&str; 7] =
+    ["connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health"];
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    protocol: u8,
+    server: Server<'a>,
+    features: &'a RawValue,
+    snapshot: Snapshot<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Auth>,
+    policy: Policy,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Server<'a> {
+    version: &'static str,
+    conn_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Snapshot<'a> {
+    presence: Vec<Value>,
+    health: &'a RawValue,
+    state_version: StateVersion,
+    uptime_ms: u64,
+    session_defaults: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_mode: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Auth {
+    role: &'static str,
+    scopes: Vec<&'static str>,
+    issued_at_ms: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy {
+    max_payload: usize,
+    max_buffered_bytes: usize,
+    tick_interval_ms: u128,
+}
+
+/// Methods and events are the same for all.
+static FEATURES: LazyLock<Box<RawValue>> = LazyLock::new(|| {
+    let methods: Vec<_> = methods::names().collect();
+    let features = json!({"methods": methods, "events": EVENTS});
+    serde_json::value::to_raw_value(&features).expect("texts serialise")
+});
+
+/// What `client` learns when it is let in.
+pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
+    let (grant, health, config) = (&client.grant, gateway.health.now(), &gateway.config);
+    let admin = grant.scopes.allow(Scope::Admin);
+    let agent = &config.default_agent;
+    let hello = Hello {
+        kind: "hello-ok",
+        protocol: grant.protocol,
+        server: Server { version: VERSION, conn_id: &client.id },
+        features: &FEATURES,
+        snapshot: Snapshot {
+            presence: gateway.presence(),
+            health: &health.payload,
+            state_version: StateVersion {
+                presence: gateway.clients.presence_version(),
+                health: health.version,
+            },
+            uptime_ms: gateway.uptime_ms(),
+            session_defaults: json!({
+                "defaultAgentId": agent, "mainKey": "main", "mainSessionKey": format!("agent:{agent}:main"),
+                "scope": "per-sender",
+            }),
+            auth_mode: admin.then_some(if gateway.secret.is_set() { "token" } else { "none" }),
+        },
+        // Protocol 3 told the rights only to those who showed a device.
+        auth: (grant.protocol >= 4 || grant.device.is_some()).then(|| Auth {
+            role: grant.role.name(),
+            scopes: grant.scopes.names(),
+            issued_at_ms: now_ms(),
+        }),
+        policy: Policy {
+            max_payload: MAX_PAYLOAD_BYTES,
+            max_buffered_bytes: config.max_buffered_bytes,
+            tick_interval_ms: TICK.as_millis(),
+        },
+    };
+    serde_json::value::to_raw_value(&hello).expect("texts and numbers serialise")
+}
