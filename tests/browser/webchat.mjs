@@ -34,7 +34,11 @@ let broken = 0;
 await promise("the token leaves the address bar and the page connects", DESK, async ({ page, sockets }) => {
   await open(page);
   assert.equal(page.url(), url);
-  assert.deepEqual(sockets, [url.replace(/^http/, "ws")], "one socket, to the page's own origin, without a token in it");
+  assert.deepEqual(
+    sockets,
+    [url.replace(/^http/, "ws")],
+    "one socket, to the page's own origin, without a token in it",
+  );
 });
 
 await promise("token and gateway address in the query string are ignored", DESK, async ({ page, sockets }) => {
@@ -53,7 +57,10 @@ await promise("the page allows no code and no connection but its own", DESK, asy
 await promise("a wrong token is told apart and the right one still opens", DESK, async ({ page }) => {
   await page.goto(`${url}#token=wrong-${randomUUID()}`);
   await page.waitForFunction(() => document.querySelector("#token-error")?.textContent !== "");
-  assert.deepEqual(await page.evaluate(() => [sessionStorage.getItem("openclaw.token"), localStorage.length]), [null, 0]);
+  assert.deepEqual(await page.evaluate(() => [sessionStorage.getItem("openclaw.token"), localStorage.length]), [
+    null,
+    0,
+  ]);
   await page.fill("#token", token);
   await page.click("#token-submit");
   await connected(page);
@@ -87,40 +94,52 @@ await promise("what is typed outlives a reload, and markup stays text", DESK, as
   assert.ok((await conversation(page)).some(({ text }) => text === said));
   assert.equal(await page.locator("#messages img, #messages script").count(), 0);
   const schemes = await page.$$eval("#messages a", (links) => links.map(({ protocol }) => protocol));
-  assert.ok(schemes.every((scheme) => ["http:", "https:", "mailto:"].includes(scheme)), `${schemes}`);
+  assert.ok(
+    schemes.every((scheme) => ["http:", "https:", "mailto:"].includes(scheme)),
+    `${schemes}`,
+  );
 });
 
-await promise("a line that breaks comes back and what was said meanwhile goes out once", DESK, async ({ page, context }) => {
-  let stop = () => {};
-  await context.routeWebSocket(/.*/, (socket) => {
-    const server = socket.connectToServer();
-    stop = async () => {
-      await server.close();
-      await socket.close({ code: 1012, reason: "service restart" });
-    };
-  });
-  await open(page);
-  await stop();
-  await page.waitForFunction(() => document.body.dataset.connection !== "online");
-  const said = `meanwhile ${randomUUID()}`;
-  await ask(page, said);
-  await page.reload();
-  await connected(page);
-  await page.waitForFunction((text) => document.querySelector("#messages").textContent.includes(text), said);
-  assert.equal((await conversation(page)).filter(({ text }) => text === said).length, 1);
-});
+await promise(
+  "a line that breaks comes back and what was said meanwhile goes out once",
+  DESK,
+  async ({ page, context }) => {
+    let stop = () => {};
+    await context.routeWebSocket(/.*/, (socket) => {
+      const server = socket.connectToServer();
+      stop = async () => {
+        await server.close();
+        await socket.close({ code: 1012, reason: "service restart" });
+      };
+    });
+    await open(page);
+    await stop();
+    await page.waitForFunction(() => document.body.dataset.connection !== "online");
+    const said = `meanwhile ${randomUUID()}`;
+    await ask(page, said);
+    await page.reload();
+    await connected(page);
+    await page.waitForFunction((text) => document.querySelector("#messages").textContent.includes(text), said);
+    assert.equal((await conversation(page)).filter(({ text }) => text === said).length, 1);
+  },
+);
 
 for (const size of [PHONE, { width: 320, height: 568 }]) {
   await promise(`nothing sticks out sideways at ${size.width} px`, size, async ({ page }) => {
     await open(page);
     await ask(page, `${"a-very-long-word-".repeat(20)} ${randomUUID()}`);
     const [page_, log] = await page.evaluate(() =>
-      [document.documentElement, document.querySelector("#log")].map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth),
+      [document.documentElement, document.querySelector("#log")].map(
+        ({ scrollWidth, clientWidth }) => scrollWidth - clientWidth,
+      ),
     );
     assert.deepEqual([page_, log], [0, 0]);
     for (const part of ["#input", "#send", "#status"]) {
       const box = await page.locator(part).boundingBox();
-      assert.ok(box.x >= 0 && box.x + box.width <= size.width && box.y + box.height <= size.height, `${part} is on the screen`);
+      assert.ok(
+        box.x >= 0 && box.x + box.width <= size.width && box.y + box.height <= size.height,
+        `${part} is on the screen`,
+      );
     }
   });
 }
@@ -154,7 +173,10 @@ async function promise(name, viewport, check) {
   const errors = [];
   const sockets = [];
   page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (message) => /Content Security Policy|TrustedScript/.test(message.text()) && errors.push(message.text()));
+  page.on(
+    "console",
+    (message) => /Content Security Policy|TrustedScript/.test(message.text()) && errors.push(message.text()),
+  );
   page.on("websocket", (socket) => sockets.push(socket.url()));
   try {
     await check({ page, context, sockets });
@@ -184,12 +206,19 @@ async function ask(page, text) {
   const found = await page.waitForFunction((said) => {
     const all = [...document.querySelectorAll(".message")];
     const mine = all.findLastIndex((message) => message.querySelector(".body").textContent === said);
-    const next = mine < 0 ? undefined : all.slice(mine + 1).find(({ dataset, classList }) => classList.contains("by-error") || dataset.state === "final");
+    const next =
+      mine < 0
+        ? undefined
+        : all
+            .slice(mine + 1)
+            .find(({ dataset, classList }) => classList.contains("by-error") || dataset.state === "final");
     return next && { kind: [...next.classList].at(-1), text: next.querySelector(".body").textContent };
   }, text);
   return found.jsonValue();
 }
 
 function conversation(page) {
-  return page.$$eval(".message", (all) => all.map((message) => ({ kind: [...message.classList].at(-1), text: message.querySelector(".body").textContent })));
+  return page.$$eval(".message", (all) =>
+    all.map((message) => ({ kind: [...message.classList].at(-1), text: message.querySelector(".body").textContent })),
+  );
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ::adapter::{OnUnknown, Streaming, media::MediaStore};
 use adapter_loopback::{Answer, Call, Config, Platform, Request, Update};
-use bus::{Bucket, Bus};
-use futures_util::{Stream, StreamExt};
+use bus::{Bucket, Bus, Delivery, Outcome, Source};
+use futures_util::{StreamExt, stream::BoxStream};
 use proto::{
     id, subject,
     v1::{
@@ -106,9 +106,11 @@ impl World {
         text
     }
 
-    async fn events(&self) -> impl Stream<Item = What> + Unpin + use<> {
+    async fn events(&self) -> BoxStream<'static, What> {
         let events = self.bus.follow::<Event>("EVENT", 0).await.unwrap();
-        Box::pin(events.filter_map(|record| async move { record.message?.what }))
+        events
+            .filter_map(|record| async move { record.message?.what })
+            .boxed()
     }
 
     async fn connection(&self, wanted: ConnectionState) -> Connection {
@@ -121,13 +123,34 @@ impl World {
         .await
     }
 
-    async fn inbounds(&self, n: usize) -> Vec<Inbound> {
-        let records = self.bus.follow::<Inbound>("IN", 0).await.unwrap();
-        let inbounds = records
-            .filter_map(|record| async { record.message })
-            .take(n)
-            .collect();
-        timeout(DEADLINE, inbounds).await.expect("inbounds")
+    /// Takes what comes in, as a router would.
+    async fn router(&self) -> mpsc::Receiver<Inbound> {
+        let settings = bus::Settings {
+            exclusive: true,
+            ..self.nats.settings()
+        };
+        let bus = Bus::connect(settings).await.unwrap();
+        let (tell, told) = mpsc::channel(8);
+        tokio::spawn(async move {
+            let source = Source::partitions(&bus, "IN", "test");
+            let lane = |inbound: &Inbound| inbound.session_key.clone();
+            let take = |delivery: Delivery<Inbound>| {
+                let tell = tell.clone();
+                async move {
+                    tell.send(delivery.message).await.ok();
+                    Outcome::Ack
+                }
+            };
+            bus::consume(&bus, source, &CancellationToken::new(), lane, take).await
+        });
+        told
+    }
+
+    async fn all_forgotten(&self) {
+        eventually("the platform to forget it", || async {
+            (self.platform.unheard() == 0).then_some(())
+        })
+        .await;
     }
 }
 
@@ -192,7 +215,7 @@ fn update(id: &str, text: &str) -> Update {
 
 async fn next<T>(
     what: &str,
-    events: &mut (impl Stream<Item = What> + Unpin),
+    events: &mut BoxStream<'static, What>,
     pick: fn(What) -> Option<T>,
 ) -> T {
     let find = async {
@@ -207,6 +230,13 @@ async fn next<T>(
         .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
+async fn said(router: &mut mpsc::Receiver<Inbound>) -> Inbound {
+    timeout(DEADLINE, router.recv())
+        .await
+        .expect("an inbound")
+        .unwrap()
+}
+
 #[tokio::test]
 async fn an_update_told_twice_is_stored_once_and_only_then_forgotten() {
     let world = World::new().await;
@@ -214,14 +244,12 @@ async fn an_update_told_twice_is_stored_once_and_only_then_forgotten() {
         world.platform.say(update(id, text));
     }
     let process = world.start(config()).await;
-    let inbounds = world.inbounds(2).await;
-    assert_eq!(inbounds[0].id, id::of_event("loopback:main:1"));
-    assert_eq!(inbounds[1].dedupe_key, "loopback:main:2");
-    assert!(inbounds.iter().all(|inbound| inbound.received_at_ms > 0));
-    eventually("all to be forgotten", || async {
-        (world.platform.unheard() == 0).then_some(())
-    })
-    .await;
+    let mut router = world.router().await;
+    let first = said(&mut router).await;
+    assert_eq!(first.id, id::of_event("loopback:main:1"));
+    assert!(first.received_at_ms > 0);
+    assert_eq!(said(&mut router).await.dedupe_key, "loopback:main:2");
+    world.all_forgotten().await;
     assert_eq!(world.bus.stream_state("IN").await.unwrap().last, 2);
     let connection = world.connection(ConnectionState::Connected).await;
     assert_eq!(
@@ -241,11 +269,9 @@ async fn what_is_said_while_the_bus_is_away_waits_at_the_platform() {
     world.platform.say(update("1", "anybody?"));
     assert_eq!(world.platform.unheard(), 1);
     world.nats.restart();
-    assert_eq!(world.inbounds(1).await[0].dedupe_key, "loopback:main:1");
-    eventually("it to be forgotten", || async {
-        (world.platform.unheard() == 0).then_some(())
-    })
-    .await;
+    let mut router = world.router().await;
+    assert_eq!(said(&mut router).await.dedupe_key, "loopback:main:1");
+    world.all_forgotten().await;
     process.stop().await;
 }
 
@@ -340,13 +366,8 @@ async fn a_refused_message_is_a_dead_letter_with_its_reason_and_can_be_replayed(
         _ => None,
     });
     assert_eq!(dead.await.reason, "rejected: too rude");
-    let letters = world
-        .bus
-        .follow::<Outbound>("DEAD", 0)
-        .await
-        .unwrap()
-        .next();
-    let letter = timeout(DEADLINE, letters)
+    let mut letters = world.bus.follow::<Outbound>("DEAD", 0).await.unwrap();
+    let letter = timeout(DEADLINE, letters.next())
         .await
         .expect("a dead letter")
         .unwrap();
@@ -468,10 +489,11 @@ async fn two_processes_with_one_token_never_poll_together() {
     })
     .await;
     world.platform.say(update("1", "hi"));
-    assert_eq!(world.inbounds(1).await.len(), 1);
+    let mut router = world.router().await;
+    assert_eq!(said(&mut router).await.dedupe_key, "loopback:main:1");
     first.stop().await;
     world.platform.say(update("2", "still there?"));
-    assert_eq!(world.inbounds(2).await.len(), 2);
+    assert_eq!(said(&mut router).await.dedupe_key, "loopback:main:2");
     second.stop().await;
     assert_eq!(world.platform.most_polls(), 1);
 }

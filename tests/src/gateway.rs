@@ -4,7 +4,6 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    sync::OnceLock,
 };
 
 use tempfile::TempDir;
@@ -45,7 +44,7 @@ impl Gateway {
         let mut command = openclaw(folder.path());
         command.arg("gateway").args(args);
         command.env("OPENCLAW_GATEWAY_PORT", port.to_string());
-        command.env("OPENCLAW_GATEWAY_GRPC_PORT", admin_port.to_string());
+        command.env("OPENCLAW_GATEWAY_ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"));
         command.envs(env.iter().copied());
         let process = Process::start("openclaw gateway", command, &folder.path().join("log"));
         Self {
@@ -225,55 +224,18 @@ fn openclaw(folder: &Path) -> Command {
     command
 }
 
-/// The program of the same build as this test, built now if it is missing or older than its sources.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let test = env::current_exe().expect("a running program has a path");
-        let folder = test
-            .ancestors()
-            .nth(2)
-            .expect("tests lie in target/<profile>/deps");
-        let program = folder.join("openclaw");
-        if !fresh(&program) {
-            let profile = match folder.file_name().and_then(|name| name.to_str()) {
-                Some("debug") | None => "dev",
-                Some(profile) => profile,
-            };
-            let mut build = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-            build.args([
-                "build",
-                "--package",
-                "openclaw",
-                "--profile",
-                profile,
-                "--target-dir",
-            ]);
-            build
-                .arg(folder.parent().expect("target/<profile> has a parent"))
-                .current_dir(root());
-            assert!(
-                build.status().expect("cargo runs").success(),
-                "openclaw does not build"
-            );
-        }
-        program
-    })
-}
-
-/// Whether `program` is there and no source that cargo made it from is newer.
-fn fresh(program: &Path) -> bool {
-    let made = |file: &Path| fs::metadata(file).and_then(|data| data.modified()).ok();
-    let (Some(built), Ok(sources)) = (
-        made(program),
-        fs::read_to_string(program.with_extension("d")),
-    ) else {
-        return false;
-    };
-    let sources = sources.split_once(": ").map_or("", |(_, sources)| sources);
-    sources
-        .split_whitespace()
-        .all(|source| made(Path::new(source)).is_some_and(|changed| changed <= built))
+/// The program: the one that `OPENCLAW_PROGRAM` names, else the one that cargo built together with this test.
+///
+/// # Panics
+/// When there is none.
+pub fn program() -> PathBuf {
+    if let Some(named) = env::var_os("OPENCLAW_PROGRAM") {
+        return named.into();
+    }
+    let test = env::current_exe().expect("a running program has a path");
+    let places = test.ancestors().skip(1).take(2).map(|folder| folder.join("openclaw-under-test"));
+    let found = places.into_iter().find(|program| program.exists());
+    found.expect("`cargo test -p tests` builds openclaw-under-test; for other programs set OPENCLAW_PROGRAM")
 }
 
 #[cfg(test)]

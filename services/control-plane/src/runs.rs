@@ -92,6 +92,13 @@ impl Runs {
         }
     }
 
+    /// It was not begun after all, or began elsewhere.
+    pub(crate) fn unasked(&mut self, turn_id: &str) {
+        if self.running.get(turn_id).is_some_and(|run| !run.begun) {
+            self.running.remove(turn_id);
+        }
+    }
+
     /// The run of `turn_id` as clients know it.
     pub(crate) fn name<'a>(&'a self, turn_id: &'a str) -> &'a str {
         self.names.find(turn_id).map_or(turn_id, String::as_str)

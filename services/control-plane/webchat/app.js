@@ -33,7 +33,11 @@ const conversation = new Conversation((entry) => {
 });
 const log = new Log(find("#messages"), { retry, remove: (entry) => conversation.remove(entry) });
 const follow = new Follow(find("#log"), find("#column"), find("#pill"));
-const composer = new Composer(find("#composer"), { say, stop, draft: (text) => started && keep.keepDraft(sessionName, text) });
+const composer = new Composer(find("#composer"), {
+  say,
+  stop,
+  draft: (text) => started && keep.keepDraft(sessionName, text),
+});
 const status = new Status(document, { again: () => connection.tryNow() });
 const gate = new Gate(find("#gate"), find(".page"), { token: offer });
 const connection = new Connection({ state: stateChanged, hello: greeted, event: happened, gap: () => refreshSoon() });
@@ -98,7 +102,11 @@ async function greeted(hello) {
     gate.hide();
     composer.focus();
   }
-  const { mainSessionKey = "agent:main:main", defaultAgentId = "main", mainKey = "main" } = hello.snapshot?.sessionDefaults ?? {};
+  const {
+    mainSessionKey = "agent:main:main",
+    defaultAgentId = "main",
+    mainKey = "main",
+  } = hello.snapshot?.sessionDefaults ?? {};
   if (sessionName === "main" || sessionName === mainKey) sessionKey = mainSessionKey;
   else sessionKey = sessionName.startsWith("agent:") ? sessionName : `agent:${defaultAgentId}:${sessionName}`;
   const scopes = (hello.auth?.scopes ?? []).map((scope) => scope.replace("operator.", "")).join(", ");
@@ -203,7 +211,11 @@ async function loadEarlier() {
   if (button.disabled) return;
   button.disabled = true;
   try {
-    const page = await connection.request("chat.history", { sessionKey, limit: PAGE_LINES, offset: conversation.earlier.offset });
+    const page = await connection.request("chat.history", {
+      sessionKey,
+      limit: PAGE_LINES,
+      offset: conversation.earlier.offset,
+    });
     follow.hold(() => {
       conversation.prepend(page);
       draw();

@@ -23,7 +23,13 @@ const TICK_MS = 30_000;
 
 /** The gateway answered a request with an error. */
 export class Refusal extends Error {
-  constructor({ code = "UNAVAILABLE", message = "The gateway gave no reason.", details = {}, retryable = false, retryAfterMs = 0 }) {
+  constructor({
+    code = "UNAVAILABLE",
+    message = "The gateway gave no reason.",
+    details = {},
+    retryable = false,
+    retryAfterMs = 0,
+  }) {
     super(message);
     Object.assign(this, { code, details: details ?? {}, retryable, retryAfterMs });
   }
@@ -212,14 +218,20 @@ export class Connection {
       return { name: "refused", why: "This page and the gateway are not of the same version. Reload the page." };
     }
     if (code.includes("ORIGIN") || text.includes("origin not allowed")) {
-      return { name: "refused", why: `The gateway does not accept pages from ${location.origin}. Its operator can allow this address.` };
+      return {
+        name: "refused",
+        why: `The gateway does not accept pages from ${location.origin}. Its operator can allow this address.`,
+      };
     }
     if (code.startsWith("DEVICE_AUTH") && this.#withDevice) {
       this.#withDevice = false;
       return null;
     }
     if (code.includes("DEVICE_IDENTITY_REQUIRED")) {
-      return { name: "refused", why: "The gateway wants to know this browser, which works over HTTPS or from localhost only." };
+      return {
+        name: "refused",
+        why: "The gateway wants to know this browser, which works over HTTPS or from localhost only.",
+      };
     }
     if (code.startsWith("AUTH_") || text.startsWith("unauthorized")) {
       return { name: "token", why: code === "AUTH_TOKEN_MISSING" ? "" : "wrong", until: 0 };
@@ -240,10 +252,16 @@ export class Connection {
       if (verdict.name === "waiting" || verdict.name === "pairing") this.#wakeAt(verdict.until);
       return;
     }
-    const pause = Math.min(FIRST_PAUSE_MS * PAUSE_GROWTH ** this.#attempts, LONGEST_PAUSE_MS) * (0.85 + Math.random() * 0.3);
+    const pause =
+      Math.min(FIRST_PAUSE_MS * PAUSE_GROWTH ** this.#attempts, LONGEST_PAUSE_MS) * (0.85 + Math.random() * 0.3);
     this.#attempts += 1;
     const until = Date.now() + pause;
-    this.#become({ name: "waiting", until, why: was === "stopping" || code === 1012 || code === 1013 ? "restart" : "", tooBig: code === 1009 });
+    this.#become({
+      name: "waiting",
+      until,
+      why: was === "stopping" || code === 1012 || code === 1013 ? "restart" : "",
+      tooBig: code === 1009,
+    });
     this.#wakeAt(until);
   }
 

@@ -18,7 +18,9 @@ export function textOf(message) {
   const words = content.map((part) => {
     if (typeof part === "string") return part;
     if (typeof part?.text === "string" && part.type !== "thinking") return part.text;
-    return ["image", "audio", "video", "file"].includes(part?.type) ? `[${part.type}${part.fileName ? `: ${part.fileName}` : ""}]` : "";
+    return ["image", "audio", "video", "file"].includes(part?.type)
+      ? `[${part.type}${part.fileName ? `: ${part.fileName}` : ""}]`
+      : "";
   });
   return words.filter(Boolean).join("\n\n");
 }
@@ -41,14 +43,25 @@ export class Conversation {
   /** Takes up what was unsent when the page went away. */
   restore(saved) {
     for (const { key, text, at, state } of saved) {
-      this.entries.push({ key, id: null, role: "user", state: state === "failed" ? "failed" : "queued", text, at, runId: key, note: "" });
+      this.entries.push({
+        key,
+        id: null,
+        role: "user",
+        state: state === "failed" ? "failed" : "queued",
+        text,
+        at,
+        runId: key,
+        note: "",
+      });
     }
     this.#changed(null);
   }
 
   /** What must survive a reload. */
   unsent() {
-    return this.entries.filter(({ role, state }) => role === "user" && state !== "sent").map(({ key, text, at, state }) => ({ key, text, at, state }));
+    return this.entries
+      .filter(({ role, state }) => role === "user" && state !== "sent")
+      .map(({ key, text, at, state }) => ({ key, text, at, state }));
   }
 
   /** Puts `text` in line to be sent. */
@@ -92,7 +105,8 @@ export class Conversation {
       this.#ended.add(runId);
       return { foreign: false, ended: true };
     }
-    const foreign = !this.#runs.has(runId) && !this.entries.some((entry) => entry.role === "user" && entry.key === runId);
+    const foreign =
+      !this.#runs.has(runId) && !this.entries.some((entry) => entry.role === "user" && entry.key === runId);
     const run = this.#run(runId, now);
     run.heardAt = now;
     const late = Number.isInteger(event.seq) && event.seq <= run.seq;
@@ -158,16 +172,30 @@ export class Conversation {
   /** Puts an older page before what is shown. */
   prepend({ messages, hasMore, nextOffset }) {
     const known = new Set(this.entries.map(({ id }) => id));
-    const page = rows(messages).map(fresh).filter(({ id }) => !known.has(id));
+    const page = rows(messages)
+      .map(fresh)
+      .filter(({ id }) => !known.has(id));
     this.entries = [...page, ...this.entries];
-    this.earlier = { more: Boolean(hasMore) && rows(messages).length > 0, offset: nextOffset ?? this.earlier.offset + rows(messages).length };
+    this.earlier = {
+      more: Boolean(hasMore) && rows(messages).length > 0,
+      offset: nextOffset ?? this.earlier.offset + rows(messages).length,
+    };
     this.#changed(null);
   }
 
   #run(runId, now) {
     let run = this.#runs.get(runId);
     if (!run) {
-      const entry = { key: `run:${runId}`, id: null, role: "assistant", state: "waiting", text: "", at: now, runId, note: "" };
+      const entry = {
+        key: `run:${runId}`,
+        id: null,
+        role: "assistant",
+        state: "waiting",
+        text: "",
+        at: now,
+        runId,
+        note: "",
+      };
       run = { entry, seq: -1, heardAt: now };
       this.#runs.set(runId, run);
       this.entries.push(entry);
@@ -199,7 +227,15 @@ export class Conversation {
     entry.state = state === "final" ? "final" : "aborted";
     entry.note = "";
     const at = this.entries.indexOf(entry);
-    const error = { key: `${entry.key}:error`, id: null, role: "error", state: "final", at: now, runId: entry.runId, note: "" };
+    const error = {
+      key: `${entry.key}:error`,
+      id: null,
+      role: "error",
+      state: "final",
+      at: now,
+      runId: entry.runId,
+      note: "",
+    };
     error.text = errorMessage || "The answer failed. Nothing more is known.";
     const rest = state === "error" ? [error] : [];
     // A stop before the first word leaves a trace; a run that had nothing to say leaves none.
@@ -221,7 +257,10 @@ export class Conversation {
     const ours = free.filter(({ id, role }) => id === null && role === row.role);
     if (row.role === "user") {
       const byKey = ours.find(({ key }) => key === row.key);
-      return byKey ?? (row.key ? undefined : ours.find(({ state, text }) => state === "sent" && text.trim() === row.text.trim()));
+      return (
+        byKey ??
+        (row.key ? undefined : ours.find(({ state, text }) => state === "sent" && text.trim() === row.text.trim()))
+      );
     }
     return (
       ours.find(({ runId }) => row.runId && runId === row.runId) ??
@@ -240,7 +279,9 @@ export class Conversation {
   }
 
   #shows(text) {
-    return this.entries.some(({ id, role, text: other }) => id !== null && role === "assistant" && other.trim() === text.trim());
+    return this.entries.some(
+      ({ id, role, text: other }) => id !== null && role === "assistant" && other.trim() === text.trim(),
+    );
   }
 
   // A replica that does not know our name for a run calls it by its own. If history has as many answers as lines from
@@ -271,7 +312,9 @@ function rows(messages) {
     const times = (seen.get(name) ?? 0) + 1;
     seen.set(name, times);
     const id = times > 1 ? `${name}#${times}` : name;
-    return [{ id, role: message.role, text, at, key, runId: about.runId ?? "", aborted: message.stopReason === "aborted" }];
+    return [
+      { id, role: message.role, text, at, key, runId: about.runId ?? "", aborted: message.stopReason === "aborted" },
+    ];
   });
 }
 

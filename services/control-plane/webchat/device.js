@@ -15,11 +15,27 @@ export async function signConnect({ client, role, scopes, auth }, { nonce, ts })
   try {
     const pair = await Promise.race([identity(), new Promise((_, reject) => setTimeout(reject, STORE_PATIENCE_MS))]);
     const raw = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
-    const id = [...new Uint8Array(await crypto.subtle.digest("SHA-256", raw))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    const id = [...new Uint8Array(await crypto.subtle.digest("SHA-256", raw))]
+      .map((byte) => byte.toString(16).padStart(2, "0"))
+      .join("");
     const signedAt = Number.isSafeInteger(ts) && ts >= 0 ? ts : Date.now();
     const platform = client.platform.trim().replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-    const statement = ["v3", id, client.id, client.mode, role, scopes.join(","), signedAt, auth.token ?? "", nonce, platform, ""].join("|");
-    const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, new TextEncoder().encode(statement)));
+    const statement = [
+      "v3",
+      id,
+      client.id,
+      client.mode,
+      role,
+      scopes.join(","),
+      signedAt,
+      auth.token ?? "",
+      nonce,
+      platform,
+      "",
+    ].join("|");
+    const signature = new Uint8Array(
+      await crypto.subtle.sign("Ed25519", pair.privateKey, new TextEncoder().encode(statement)),
+    );
     return { id, publicKey: base64url(raw), signature: base64url(signature), signedAt, nonce };
   } catch {
     return null;
@@ -69,5 +85,8 @@ function settled(request, upgrade) {
 }
 
 function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }

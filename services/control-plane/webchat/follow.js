@@ -28,7 +28,10 @@ export class Follow {
     const far = this.#distance() > 2 * this.#scroller.clientHeight;
     this.#pinned = true;
     this.#unseen = 0;
-    this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth && !still && !far ? "smooth" : "instant" });
+    this.#scroller.scrollTo({
+      top: this.#scroller.scrollHeight,
+      behavior: smooth && !still && !far ? "smooth" : "instant",
+    });
     this.#show();
   }
 

@@ -76,7 +76,9 @@ export class Gate {
     const left = Math.ceil((until - Date.now()) / 1000);
     this.#submit.disabled = left > 0;
     if (left > 0) {
-      this.#say(`Too many wrong tokens came from here. Try again in ${left > 90 ? `${Math.ceil(left / 60)} minutes` : `${left} s`}.`);
+      this.#say(
+        `Too many wrong tokens came from here. Try again in ${left > 90 ? `${Math.ceil(left / 60)} minutes` : `${left} s`}.`,
+      );
     } else {
       clearInterval(this.#unlocking);
       this.#say("You can try again now.");

@@ -48,7 +48,9 @@ export function keepDraft(session, text) {
 export function loadUnsent(session) {
   try {
     const saved = JSON.parse(read(tab, `openclaw.unsent.${session}`) || "[]");
-    return saved.filter(({ key, text, at }) => typeof key === "string" && typeof text === "string" && Number.isFinite(at));
+    return saved.filter(
+      ({ key, text, at }) => typeof key === "string" && typeof text === "string" && Number.isFinite(at),
+    );
   } catch {
     return [];
   }

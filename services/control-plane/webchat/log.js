@@ -92,7 +92,12 @@ export class Log {
     if (view.at !== entry.at) {
       view.at = entry.at;
       const at = new Date(entry.at);
-      Object.assign(view.time, entry.at ? { dateTime: at.toISOString(), title: full.format(at), textContent: clock.format(at) } : { textContent: "" });
+      Object.assign(
+        view.time,
+        entry.at
+          ? { dateTime: at.toISOString(), title: full.format(at), textContent: clock.format(at) }
+          : { textContent: "" },
+      );
     }
     const look = `${entry.state}|${state}`;
     const changedState = view.look !== look;
@@ -116,7 +121,8 @@ export class Log {
     const key = button?.closest("article")?.dataset.key;
     const entry = this.#shown.get(key)?.entry;
     if (!entry) return;
-    if (button.classList.contains("copy-code")) copied(button, await copy(button.closest("figure").querySelector("code").textContent));
+    if (button.classList.contains("copy-code"))
+      copied(button, await copy(button.closest("figure").querySelector("code").textContent));
     else if (button.dataset.act === "copy") copied(button, await copy(entry.text));
     else this.#act[button.dataset.act]?.(entry);
   }
@@ -141,13 +147,24 @@ function buttonsOf({ role, state, text }) {
 }
 
 function button(act, picture, label, worded) {
-  const node = element("button", { type: "button", className: "quiet", title: label }, icon(picture), element("span", { className: worded ? "" : "unseen" }, label));
+  const node = element(
+    "button",
+    { type: "button", className: "quiet", title: label },
+    icon(picture),
+    element("span", { className: worded ? "" : "unseen" }, label),
+  );
   node.dataset.act = act;
   return node;
 }
 
 function typing() {
-  const jaws = element("span", { className: "typing" }, icon("jaw-upper"), icon("jaw-lower"), element("span", { className: "unseen" }, "OpenClaw is thinking"));
+  const jaws = element(
+    "span",
+    { className: "typing" },
+    icon("jaw-upper"),
+    icon("jaw-lower"),
+    element("span", { className: "unseen" }, "OpenClaw is thinking"),
+  );
   return [jaws];
 }
 

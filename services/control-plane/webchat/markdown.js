@@ -64,7 +64,10 @@ function readBlock(lines, at, depth) {
   }
   let end = at + 1;
   while (end < lines.length && lines[end].trim() && !(depth < MAX_DEPTH && interrupts(lines, end))) end += 1;
-  const text = lines.slice(at, end).map((part) => part.trim()).join("\n");
+  const text = lines
+    .slice(at, end)
+    .map((part) => part.trim())
+    .join("\n");
   return [{ kind: "paragraph", inline: readInline(text) }, end];
 }
 
@@ -72,7 +75,14 @@ function interrupts(lines, at) {
   const line = lines[at];
   const item = ITEM.exec(line);
   const starts = item && item[3] && (/^[-*+]$/.test(item[2]) || Number.parseInt(item[2], 10) === 1);
-  return Boolean(starts) || FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || startsTable(lines, at);
+  return (
+    Boolean(starts) ||
+    FENCE.test(line) ||
+    HEADING.test(line) ||
+    RULE.test(line) ||
+    QUOTE.test(line) ||
+    startsTable(lines, at)
+  );
 }
 
 function readCode(lines, at, [, indent, mark, lang]) {
@@ -80,7 +90,10 @@ function readCode(lines, at, [, indent, mark, lang]) {
   let end = at + 1;
   while (end < lines.length && !closing.test(lines[end])) end += 1;
   const strip = new RegExp(`^ {0,${indent.length}}`);
-  const text = lines.slice(at + 1, end).map((line) => line.replace(strip, "")).join("\n");
+  const text = lines
+    .slice(at + 1, end)
+    .map((line) => line.replace(strip, ""))
+    .join("\n");
   return [{ kind: "code", lang, text }, Math.min(end + 1, lines.length)];
 }
 
@@ -157,7 +170,11 @@ function readTable(lines, at) {
 }
 
 function readCells(line) {
-  const cells = line.trim().replace(/^\|/, "").replace(/\|$/, "").split(/(?<!\\)\|/);
+  const cells = line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/\|$/, "")
+    .split(/(?<!\\)\|/);
   return cells.map((cell) => cell.replaceAll("\\|", "|").trim());
 }
 
@@ -207,7 +224,9 @@ export function readInline(source) {
       const opened = brackets.pop();
       const target = matchAt(DESTINATION, source, at + 1);
       if (target) {
-        const label = emphasise(nodes.splice(opened + 1)).flatMap((node) => (node.kind === "link" ? node.inline : [node]));
+        const label = emphasise(nodes.splice(opened + 1)).flatMap((node) =>
+          node.kind === "link" ? node.inline : [node],
+        );
         nodes.pop();
         nodes.push(...link(target[1].replace(/^<(.*)>$/, "$1"), label));
         brackets.length = 0;
@@ -248,7 +267,7 @@ function runLength(source, at, char) {
 }
 
 function findRun(source, from, length) {
-  for (let at = source.indexOf("`", from); at >= 0; ) {
+  for (let at = source.indexOf("`", from); at >= 0;) {
     const run = runLength(source, at, "`");
     if (run === length) return at;
     at = source.indexOf("`", at + run);
@@ -286,7 +305,12 @@ function delimiter(source, at, char, run) {
   const right = !/\s/.test(before) && (!PUNCTUATION.test(before) || /\s/.test(after) || PUNCTUATION.test(after));
   if (char === "~" && run !== 2) return "~".repeat(run);
   return char === "_"
-    ? { mark: char, run, opens: left && (!right || PUNCTUATION.test(before)), closes: right && (!left || PUNCTUATION.test(after)) }
+    ? {
+        mark: char,
+        run,
+        opens: left && (!right || PUNCTUATION.test(before)),
+        closes: right && (!left || PUNCTUATION.test(after)),
+      }
     : { mark: char, run, opens: left, closes: right };
 }
 

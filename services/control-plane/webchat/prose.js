@@ -62,11 +62,21 @@ function blockNode(block) {
 }
 
 function codeNode({ lang, text }) {
-  const copy = element("button", { type: "button", className: "quiet copy-code" }, icon("copy"), element("span", {}, "Copy"));
+  const copy = element(
+    "button",
+    { type: "button", className: "quiet copy-code" },
+    icon("copy"),
+    element("span", {}, "Copy"),
+  );
   const pre = element("pre", { tabIndex: 0 }, element("code", {}, text));
   pre.setAttribute("aria-label", lang ? `Code, ${lang}` : "Code");
   pre.setAttribute("role", "region");
-  return element("figure", { className: "code" }, element("figcaption", {}, element("span", {}, lang || "text"), copy), pre);
+  return element(
+    "figure",
+    { className: "code" },
+    element("figcaption", {}, element("span", {}, lang || "text"), copy),
+    pre,
+  );
 }
 
 function listNode({ ordered, start, loose, items }) {
@@ -91,8 +101,19 @@ function listNode({ ordered, start, loose, items }) {
 
 function tableNode({ align, head, rows }) {
   const row = (tag, cells) =>
-    element("tr", {}, ...cells.map((cell, column) => element(tag, { className: `to-${align[column]}`, dir: "auto" }, ...cell.map(inlineNode))));
-  const table = element("table", {}, element("thead", {}, row("th", head)), element("tbody", {}, ...rows.map((cells) => row("td", cells))));
+    element(
+      "tr",
+      {},
+      ...cells.map((cell, column) =>
+        element(tag, { className: `to-${align[column]}`, dir: "auto" }, ...cell.map(inlineNode)),
+      ),
+    );
+  const table = element(
+    "table",
+    {},
+    element("thead", {}, row("th", head)),
+    element("tbody", {}, ...rows.map((cells) => row("td", cells))),
+  );
   const frame = element("div", { className: "table", tabIndex: 0 }, table);
   frame.setAttribute("role", "region");
   frame.setAttribute("aria-label", "Table");

@@ -46,12 +46,17 @@ export class Status {
 
   /** Lists what a person asking for help is asked for: [[name, value]]. */
   explain(facts) {
-    this.#facts.replaceChildren(...facts.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+    this.#facts.replaceChildren(
+      ...facts
+        .filter(([, value]) => value)
+        .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    );
   }
 
   // The seconds are for eyes only: read aloud each time they would drown everything else.
   #tick() {
-    const seconds = this.#state.name === "waiting" ? Math.max(Math.ceil((this.#state.until - Date.now()) / 1000), 0) : 0;
+    const seconds =
+      this.#state.name === "waiting" ? Math.max(Math.ceil((this.#state.until - Date.now()) / 1000), 0) : 0;
     this.#count.textContent = seconds > 0 ? `in ${seconds} s` : "";
   }
 }
@@ -63,18 +68,39 @@ function words({ name, again, why, requestId }) {
     case "online":
       return { label: "Connected", tone: "good" };
     case "connecting":
-      return { label: again ? "Reconnecting" : "Connecting", sentence: again ? `No connection to the gateway. ${KEPT}` : "", tone: "busy" };
+      return {
+        label: again ? "Reconnecting" : "Connecting",
+        sentence: again ? `No connection to the gateway. ${KEPT}` : "",
+        tone: "busy",
+      };
     case "stopping":
       return { label: "Gateway shutting down", sentence: `The gateway is shutting down. ${KEPT}`, tone: "busy" };
     case "token":
       return { label: "Needs token", tone: "bad" };
     case "pairing":
-      return { label: "Needs approval", sentence: `This browser waits for approval on the gateway${requestId ? `, request ${requestId}` : ""}.`, action: "Check now", tone: "busy" };
+      return {
+        label: "Needs approval",
+        sentence: `This browser waits for approval on the gateway${requestId ? `, request ${requestId}` : ""}.`,
+        action: "Check now",
+        tone: "busy",
+      };
     case "refused":
       return { label: "Not accepted", sentence: why, action: "Try again", tone: "bad" };
     default:
-      if (!navigator.onLine) return { label: "Offline", sentence: `This device is offline. ${KEPT}`, action: "Try now", tone: "bad" };
-      if (why === "restart") return { label: "Gateway restarting", sentence: `The gateway is restarting. ${KEPT}`, action: "Try now", tone: "busy" };
-      return { label: "Reconnecting", sentence: `No connection to the gateway. ${KEPT}`, action: "Try now", tone: "busy" };
+      if (!navigator.onLine)
+        return { label: "Offline", sentence: `This device is offline. ${KEPT}`, action: "Try now", tone: "bad" };
+      if (why === "restart")
+        return {
+          label: "Gateway restarting",
+          sentence: `The gateway is restarting. ${KEPT}`,
+          action: "Try now",
+          tone: "busy",
+        };
+      return {
+        label: "Reconnecting",
+        sentence: `No connection to the gateway. ${KEPT}`,
+        action: "Try now",
+        tone: "busy",
+      };
   }
 }

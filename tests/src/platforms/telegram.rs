@@ -182,7 +182,7 @@ impl FakeTelegram {
         self.shared.look(|state| state.latencies.clone())
     }
 
-    /// The calls of `method` so far, in order. getUpdates keeps only its parameters of the last 100.
+    /// The calls of `method` so far, in order; of getUpdates the last 100, and sendMessage's parameters are in [`Sent`].
     pub fn calls(&self, method: &str) -> Vec<Call> {
         self.shared.look(|state| {
             state

@@ -6,16 +6,18 @@ use std::{
     time::Duration,
 };
 
-use bus::Bus;
+use bus::{Bus, Fence};
 use proto::v1::ConnectionState;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Account, Adapter, Error, Inbox, RetryPolicy, outbox::chain, status::Status};
+use crate::{Account, Adapter, Error, Inbox, RetryPolicy, Via, outbox::chain, status::Status};
 
 /// Between two probes.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// Between two probes while the credentials are refused: a person may mend them.
 const PROBE_REFUSED_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often it is looked whether the account is still ours.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A probe that takes longer has failed.
 const PROBE_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -30,7 +32,7 @@ pub(crate) struct Hearing<A> {
 
 impl<A: Adapter> Hearing<A> {
     /// Hears until `lost`: the service stops, or another process takes the account over.
-    pub(crate) async fn run(&self, lost: CancellationToken) {
+    pub(crate) async fn run(&self, fence: Fence, lost: CancellationToken) {
         let told = CancellationToken::new();
         let inbox = Inbox::of(
             self.bus.clone(),
@@ -41,7 +43,7 @@ impl<A: Adapter> Hearing<A> {
         let work = async {
             tokio::select! {
                 () = lost.cancelled() => {}
-                () = self.receive(&inbox) => {}
+                () = self.receive(&inbox, &fence) => {}
                 () = self.probe() => {}
             }
             self.status
@@ -52,12 +54,22 @@ impl<A: Adapter> Hearing<A> {
     }
 
     /// Never returns.
-    async fn receive(&self, inbox: &Inbox) {
+    async fn receive(&self, inbox: &Inbox, fence: &Fence) {
         let mut failures = 0;
         self.status.turn(ConnectionState::Connecting, String::new());
         loop {
             let heard_before = self.status.connection().proved_at_ms;
-            let ended = self.adapter.receive(inbox).await;
+            let ended = tokio::select! {
+                ended = self.adapter.receive(inbox) => ended,
+                () = self.overdue(fence) => {
+                    // Another process may hear the account by now; two must not.
+                    self.status.turn(ConnectionState::Reconnecting, "the bus is away".into());
+                    while !fence.holds() {
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                    continue;
+                }
+            };
             if self.status.connection().proved_at_ms > heard_before {
                 failures = 0;
             }
@@ -83,6 +95,13 @@ impl<A: Adapter> Hearing<A> {
             }
             tokio::time::sleep(pause).await;
             self.status.mended().await;
+        }
+    }
+
+    /// Returns when it is no longer sure that no other process hears the account. Any number may serve a webhook.
+    async fn overdue(&self, fence: &Fence) {
+        while fence.holds() || self.status.connection().via == Via::Webhook.name() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -170,7 +170,7 @@ pub async fn run<A: Adapter>(
     let poll = format!("poll.{name}");
     let hear = bus::owned(&bus, &poll, &poll, &stop, |fence, lost| {
         live.hears(&fence);
-        hearing.run(lost)
+        hearing.run(fence, lost)
     });
     let source = Source {
         stream: "OUT",

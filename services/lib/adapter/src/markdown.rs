@@ -301,10 +301,7 @@ fn link(link_type: LinkType, url: &str) -> Option<Style> {
         url.get(..scheme.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    SCHEMES
-        .iter()
-        .any(known)
-        .then_some(Style::Link { url })
+    SCHEMES.iter().any(known).then_some(Style::Link { url })
 }
 
 fn lang(kind: &CodeBlockKind<'_>) -> String {

@@ -2,33 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{Delivery, Shared, Webhook};
 
 /// How long the bot may take to answer a call.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most calls at once, whatever the bot allows.
-const MAX_CALLS: usize = 100;
 
 /// Tells the webhook of updates as long as one is set.
 pub(super) async fn deliver(shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(MAX_CALLS));
     let mut changed = shared.changed.subscribe();
     let mut calls = JoinSet::new();
     loop {
         changed.borrow_and_update();
         while calls.try_join_next().is_some() {}
-        while let Some((webhook, chat)) = next(&shared) {
-            let place = places
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+        while let Some((webhook, epoch, chat)) = next(&shared) {
             let shared = Arc::clone(&shared);
             calls.spawn(async move {
-                tell(&shared, &webhook, chat).await;
-                drop(place);
+                tell(&shared, &webhook, epoch, chat).await;
+                shared.change(|state| state.calling -= 1);
+                shared.announce();
             });
         }
         if changed.changed().await.is_err() {
@@ -37,20 +30,25 @@ pub(super) async fn deliver(shared: Arc<Shared>) {
     }
 }
 
-/// A chat whose next update is to be told.
-fn next(shared: &Shared) -> Option<(Webhook, i64)> {
+/// A chat whose next update is to be told, if one more call may be made.
+fn next(shared: &Shared) -> Option<(Webhook, u64, i64)> {
     shared.change(|state| {
         let webhook = state.webhook.clone()?;
-        Some((webhook, state.ready.pop_front()?))
+        if state.calling >= webhook.max_connections {
+            return None;
+        }
+        let chat = state.ready.pop_front()?;
+        state.calling += 1;
+        Some((webhook, state.webhook_epoch, chat))
     })
 }
 
-/// Tells of the updates of one chat until there are none, or the webhook is another one.
-async fn tell(shared: &Shared, webhook: &Webhook, chat: i64) {
+/// Tells of the updates of one chat until there are none, or the webhook was set anew.
+async fn tell(shared: &Shared, webhook: &Webhook, epoch: u64, chat: i64) {
     let mut failures = 0_u32;
     loop {
         let told = shared.change(|state| {
-            if state.webhook.as_ref() != Some(webhook) {
+            if state.webhook_epoch != epoch {
                 return None;
             }
             let lane = state.lanes.get_mut(&chat)?;

@@ -111,6 +111,10 @@ pub(crate) struct State {
     pub(crate) blocked: HashSet<i64>,
     pub(crate) migrated: HashMap<i64, i64>,
     pub(crate) webhook: Option<Webhook>,
+    /// Changes whenever a webhook is set or removed.
+    pub(crate) webhook_epoch: u64,
+    /// Webhook calls under way, one a chat.
+    pub(crate) calling: usize,
     pub(crate) webhook_broken: bool,
     pub(crate) webhook_pause: Duration,
     pub(crate) webhook_error: String,
@@ -148,6 +152,8 @@ impl State {
             blocked: HashSet::new(),
             migrated: HashMap::new(),
             webhook: None,
+            webhook_epoch: 0,
+            calling: 0,
             webhook_broken: false,
             webhook_pause: Duration::from_millis(50),
             webhook_error: String::new(),
@@ -207,6 +213,7 @@ impl State {
 
     pub(crate) fn set_webhook(&mut self, webhook: Option<Webhook>) {
         self.webhook = webhook;
+        self.webhook_epoch += 1;
         self.webhook_error.clear();
         self.lanes.clear();
         self.ready.clear();

@@ -1,0 +1,262 @@
+//! How the gateway does: computed in the background, so that asking costs nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bus::{Bucket, Bus};
+use chassis::clock::now_ms;
+use futures_util::StreamExt;
+use proto::{
+    session, subject,
+    v1::{Connection, SessionsReply, SessionsRequest},
+};
+use serde_json::{Value, json, value::RawValue};
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::gateway::{Gateway, VERSION};
+use channels::{channels, looks};
+
+mod channels;
+
+/// How often everybody hears how the gateway does, changed or not.
+const EVERY: Duration = Duration::from_secs(60);
+/// Changes are told together, at most this often.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the ledger may take to say which sessions there are.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Sessions named.
+const RECENT: u32 = 10;
+
+/// How the gateway does.
+#[derive(Debug)]
+pub(crate) struct Health {
+    now: Mutex<Arc<Snapshot>>,
+    stale: Notify,
+}
+
+/// How the gateway did when it was last computed.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Answer to `health`.
+    pub(crate) payload: Arc<RawValue>,
+    /// Answer to `status`.
+    pub(crate) status: Arc<RawValue>,
+    /// Counts the changes.
+    pub(crate) version: u64,
+}
+
+/// What a snapshot is made from.
+#[derive(Debug, Default)]
+struct Facts {
+    connections: BTreeMap<String, Connection>,
+    sessions: SessionsReply,
+    agent: String,
+    uptime_ms: u64,
+    took_ms: u64,
+}
+
+impl Health {
+    /// Knows of nothing yet.
+    pub(crate) fn new(agent: &str) -> Self {
+        let facts = Facts { agent: agent.to_owned(), ..Facts::default() };
+        Self { now: Mutex::new(Arc::new(facts.snapshot(now_ms(), 1))), stale: Notify::new() }
+    }
+
+    /// The last snapshot.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sessions have changed: a new snapshot is due, but nobody needs to hear of it.
+    pub(crate) fn age(&self) {
+        self.stale.notify_one();
+    }
+
+    fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = snapshot.clone();
+        snapshot
+    }
+}
+
+/// Keeps the snapshot fresh until the gateway stops, and tells everybody when a connection changed and once a minute.
+pub(crate) async fn keep(gateway: &Gateway) {
+    let mut facts =
+        Facts { agent: gateway.config.default_agent.clone(), ..Facts::default() };
+    let mut every = interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let work = async {
+        loop {
+            let bucket = gateway.bus.bucket(Bucket::Connections);
+            let mut changes = match bucket.watch::<Connection>().await {
+                Ok(changes) => changes,
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "connections not watched");
+                    tokio::time::sleep(PATIENCE).await;
+                    continue;
+                }
+            };
+            loop {
+                let mut tell = false;
+                tokio::select! {
+                    change = changes.next() => {
+                        let Some((key, connection)) = change else { break };
+                        tell = note(&mut facts.connections, key, connection);
+                        if !tell {
+                            continue;
+                        }
+                    }
+                    () = gateway.health.stale.notified() => {}
+                    _ = every.tick() => tell = true,
+                }
+                tokio::time::sleep(PAUSE).await;
+                while let Some(Some((key, connection))) = futures_util::FutureExt::now_or_never(changes.next()) {
+                    tell |= note(&mut facts.connections, key, connection);
+                }
+                refresh(gateway, &mut facts, tell).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = gateway.stop.cancelled() => {}
+    }
+}
+
+/// Notes a connection's state; true where people would see a difference.
+fn note(
+    connections: &mut BTreeMap<String, Connection>,
+    key: String,
+    now: Option<Connection>,
+) -> bool {
+    let before = connections.get(&key).map(looks);
+    let differs = before != now.as_ref().map(looks);
+    match now {
+        Some(now) => connections.insert(key, now),
+        None => connections.remove(&key),
+    };
+    differs
+}
+
+async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
+    let began = Instant::now();
+    match sessions(&gateway.bus, RECENT).await {
+        Ok(sessions) => facts.sessions = sessions,
+        // The last known ones stand; whether the ledger lives is not for this snapshot to say.
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "sessions not known"),
+    }
+    facts.uptime_ms = gateway.uptime_ms();
+    facts.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let version = gateway.health.now().version + u64::from(tell);
+    let snapshot = gateway.health.replace(facts.snapshot(now_ms(), version));
+    if tell {
+        gateway.tell_health(&snapshot.payload, version);
+    }
+}
+
+/// The sessions that the ledger knows, newest first.
+pub(crate) async fn sessions(bus: &Bus, limit: u32) -> Result<SessionsReply, bus::Error> {
+    bus.ask(subject::SESSIONS, &SessionsRequest { limit }, PATIENCE).await
+}
+
+impl Facts {
+    fn snapshot(&self, now_ms: i64, version: u64) -> Snapshot {
+        let raw = |value: &Value| {
+            Arc::from(serde_json::value::to_raw_value(value).expect("a value serialises"))
+        };
+        let (payload, status) = (raw(&self.payload(now_ms)), raw(&self.status(now_ms)));
+        Snapshot { payload, status, version }
+    }
+
+    fn payload(&self, now_ms: i64) -> Value {
+        let recent: Vec<_> = self.sessions.sessions.iter().take(RECENT as usize).map(|line| {
+            let key = session::to_client(&line.agent, &line.session_key);
+            json!({"key": key, "updatedAt": line.updated_at_ms, "age": now_ms.saturating_sub(line.updated_at_ms).max(0)})
+        }).collect();
+        let sessions = json!({"path": "ledger", "count": self.sessions.total, "recent": recent});
+        let mut heartbeat = no_heartbeat();
+        heartbeat["prompt"] = "".into();
+        heartbeat["target"] = "none".into();
+        heartbeat["ackMaxChars"] = 0.into();
+        let (channels, order, labels) = channels(self.connections.values());
+        json!({
+            "ok": true, "ts": now_ms, "durationMs": self.took_ms, "version": VERSION, "uptimeMs": self.uptime_ms,
+            "plugins": {"loaded": [], "errors": [], "unavailable": []},
+            "channels": channels, "channelOrder": order, "channelLabels": labels,
+            "heartbeatSeconds": 0, "defaultAgentId": self.agent,
+            "agents": [{"agentId": self.agent, "isDefault": true, "heartbeat": heartbeat, "sessions": sessions}],
+            "sessions": sessions,
+        })
+    }
+
+    fn status(&self, now_ms: i64) -> Value {
+        let recent: Vec<_> = self.sessions.sessions.iter().map(|line| row(line, now_ms)).collect();
+        let mut heartbeat = no_heartbeat();
+        heartbeat["agentId"] = self.agent.as_str().into();
+        let (_, order, labels) = channels(self.connections.values());
+        let summary: Vec<_> = order.iter().map(|platform| labels[platform].clone()).collect();
+        json!({
+            "version": VERSION, "uptimeMs": self.uptime_ms,
+            "heartbeat": {"defaultAgentId": self.agent, "agents": [heartbeat]},
+            "channelSummary": summary, "queuedSystemEvents": [],
+            "sessions": {
+                "paths": ["ledger"], "count": self.sessions.total, "defaults": {"model": null, "contextTokens": null},
+                "recent": recent,
+                "byAgent": [{"agentId": self.agent, "path": "ledger", "count": self.sessions.total, "recent": recent}],
+            },
+        })
+    }
+}
+
+fn no_heartbeat() -> Value {
+    json!({"enabled": false, "every": "0m", "everyMs": null})
+}
+
+/// A session as lists of them show it.
+pub(crate) fn row(line: &proto::v1::SessionLine, now_ms: i64) -> Value {
+    let direct = [":dm:", ":main"].iter().any(|kind| line.session_key.contains(kind));
+    let platform = line.session_key.split(':').next().unwrap_or_default();
+    json!({
+        "key": session::to_client(&line.agent, &line.session_key), "agentId": line.agent,
+        "kind": if direct { "direct" } else { "group" }, "sessionId": line.session_id,
+        "updatedAt": line.updated_at_ms, "age": now_ms.saturating_sub(line.updated_at_ms).max(0),
+        "systemSent": false, "abortedLastRun": false, "inputTokens": line.input_tokens,
+        "outputTokens": line.output_tokens, "totalTokens": line.input_tokens + line.output_tokens,
+        "model": line.model, "contextTokens": null, "lastChannel": platform, "flags": [],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::v1::{ConnectionState, SessionLine};
+
+    #[test]
+    fn a_snapshot_has_what_the_command_line_reads() {
+        let mut facts = Facts { agent: "main".into(), ..Facts::default() };
+        let mut telegram = Connection { platform: "telegram".into(), account: "main".into(), ..Connection::default() };
+        telegram.set_state(ConnectionState::Connected);
+        assert!(note(&mut facts.connections, "telegram.main".into(), Some(telegram.clone())));
+        telegram.received = 7;
+        assert!(!note(&mut facts.connections, "telegram.main".into(), Some(telegram)), "counters alone");
+        let line = SessionLine {
+            agent: "main".into(), session_key: "telegram:dm:5".into(), updated_at_ms: 40, ..SessionLine::default()
+        };
+        facts.sessions = SessionsReply { sessions: vec![line], total: 3 };
+        let health = facts.payload(100);
+        for key in ["ok", "ts", "durationMs", "channels", "channelOrder", "channelLabels", "heartbeatSeconds",
+                    "defaultAgentId", "agents", "sessions"] {
+            assert!(!health[key].is_null(), "{key}");
+        }
+        assert_eq!(health["channels"]["telegram"]["accounts"]["main"]["connected"], true);
+        assert_eq!(health["sessions"]["recent"][0], json!({"key": "agent:main:telegram:dm:5", "updatedAt": 40, "age": 60}));
+        assert_eq!(health["sessions"]["count"], 3);
+        assert_eq!(facts.status(100)["sessions"]["recent"][0]["kind"], "direct");
+    }
+}

@@ -1,0 +1,83 @@
+//! What agents say and what happens, as the bus tells it live, to every client that may read.
+
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use chassis::clock::now_ms;
+use futures_util::{Stream, StreamExt};
+use proto::{
+    subject,
+    v1::{Delta, Event},
+};
+use tokio::time::interval;
+
+use crate::{
+    clients::Audience,
+    gateway::Gateway,
+    runs::Tale,
+};
+
+/// How often runs that fell silent are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Pause before the bus is listened to again.
+const BREATH: Duration = Duration::from_secs(1);
+
+type Told<M> = Pin<Box<dyn Stream<Item = (String, M)> + Send>>;
+
+/// What is told live, heard from the moment this exists.
+pub(crate) struct Heard {
+    deltas: Told<Delta>,
+    events: Told<Event>,
+}
+
+impl Heard {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub(crate) async fn begin(gateway: &Gateway) -> Result<Self, bus::Error> {
+        let deltas = gateway.bus.listen::<Delta>(subject::LIVE_DELTAS).await?;
+        let events = gateway.bus.listen::<Event>(subject::LIVE_EVENTS).await?;
+        Ok(Self { deltas: Box::pin(deltas), events: Box::pin(events) })
+    }
+
+    /// Tells clients what is heard until the gateway stops.
+    pub(crate) async fn tell(mut self, gateway: &Gateway) {
+        let mut sweep = interval(SWEEP);
+        loop {
+            tokio::select! {
+                // Deltas first: an answer's end is never told before its last piece.
+                biased;
+                () = gateway.stop.cancelled() => return,
+                Some((_, delta)) = self.deltas.next() => {
+                    let tales = gateway.runs().delta(&delta, Instant::now(), now_ms());
+                    tell(gateway, &tales);
+                }
+                Some((_, event)) = self.events.next() => {
+                    let tales = gateway.runs().happened(&event, Instant::now());
+                    if !tales.is_empty() {
+                        gateway.health.age();
+                    }
+                    tell(gateway, &tales);
+                }
+                _ = sweep.tick() => gateway.runs().forget(Instant::now()),
+                else => {
+                    // The connection ended for good and the bus makes a new one.
+                    tokio::time::sleep(BREATH).await;
+                    if let Ok(anew) = Self::begin(gateway).await {
+                        self = anew;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tell(gateway: &Gateway, tales: &[Tale]) {
+    for tale in tales {
+        let audience = Audience { protocols: (tale.since_protocol, 4), ..Audience::READERS };
+        gateway.clients.tell(&tale.event, audience, tale.worth);
+    }
+}

@@ -1,0 +1,183 @@
+//! The table of contents of the protocol: every method, who may call it, and where it is.
+
+use std::sync::Arc;
+
+use bus::trace::{self, Trace};
+use proto::ws::Request;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    client::Client,
+    gateway::Gateway,
+    handshake::{Grant, Role},
+    refusal::Refusal,
+    schema,
+    scope::Scope,
+};
+
+mod agents;
+mod chat;
+mod sessions;
+mod system;
+
+/// Every method that is served, and the scope that it takes.
+const METHODS: &[(&str, Scope)] = &[
+    ("health", Scope::Read),
+    ("status", Scope::Read),
+    ("system-presence", Scope::Read),
+    ("agents.list", Scope::Read),
+    ("sessions.list", Scope::Read),
+    ("sessions.subscribe", Scope::Read),
+    ("sessions.unsubscribe", Scope::Read),
+    ("chat.startup", Scope::Read),
+    ("chat.history", Scope::Read),
+    ("chat.send", Scope::Write),
+    ("chat.abort", Scope::Write),
+];
+
+/// Methods that only nodes call, served or not.
+const NODE_METHODS: [&str; 11] = [
+    "node.invoke.result",
+    "node.invoke.progress",
+    "node.event",
+    "node.pending.pull",
+    "node.pending.ack",
+    "node.pending.drain",
+    "node.skills.update",
+    "node.pluginTools.update",
+    "node.runnerInventory.update",
+    "node.pluginSurface.refresh",
+    "skills.bins",
+];
+
+/// An answer, serialised.
+pub(crate) type Answer = Arc<RawValue>;
+
+/// One request that may be done.
+pub(crate) struct Call {
+    gateway: Arc<Gateway>,
+    client: Arc<Client>,
+    method: &'static str,
+    params: Option<Box<RawValue>>,
+    trace: Trace,
+}
+
+impl Call {
+    /// The call of `method` by `client`.
+    pub(crate) fn new(
+        gateway: &Arc<Gateway>,
+        client: &Arc<Client>,
+        method: &'static str,
+        request: &Request<'_>,
+    ) -> Self {
+        let trace = request.traceparent.as_deref().and_then(|text| text.parse::<Trace>().ok());
+        Self {
+            gateway: gateway.clone(),
+            client: client.clone(),
+            method,
+            params: request.params.map(ToOwned::to_owned),
+            trace: trace.map_or_else(Trace::begin, Trace::step),
+        }
+    }
+
+    fn params<P: DeserializeOwned>(&self) -> Result<P, Refusal> {
+        schema::read(self.params.as_deref())
+            .map_err(|why| Refusal::Invalid(format!("invalid {} params: {why}", self.method)))
+    }
+}
+
+/// Names of the methods that are served.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|(name, _)| *name)
+}
+
+/// Whether who has `grant` may call `method`; its name where it is served.
+///
+/// # Errors
+/// In the order of the reference: the role, then the scope, then whether there is such a method.
+pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal> {
+    let served = METHODS.iter().find(|(name, _)| *name == method);
+    let open = method == "health" && grant.protocol >= 4;
+    let of_nodes = NODE_METHODS.contains(&method);
+    match grant.role {
+        Role::Operator if of_nodes => return Err(Refusal::WrongRole("operator")),
+        Role::Node if !of_nodes && !open => return Err(Refusal::WrongRole("node")),
+        _ => {}
+    }
+    let unknown = || Refusal::Invalid(format!("unknown method: {}", shown(method)));
+    let Some(&(name, scope)) = served else {
+        let may_know = grant.role == Role::Node || grant.scopes.allow(Scope::Admin);
+        return Err(if may_know { unknown() } else { Refusal::Missing(Scope::Admin) });
+    };
+    if open || grant.scopes.allow(scope) { Ok(name) } else { Err(Refusal::Missing(scope)) }
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) async fn dispatch(call: Call) -> Result<Answer, Refusal> {
+    trace::scope(call.trace, async {
+        match call.method {
+            "health" => Ok(call.gateway.health.now().payload.clone()),
+            "status" => Ok(call.gateway.health.now().status.clone()),
+            "system-presence" => reply(&system::presence(&call)),
+            "agents.list" => reply(&agents::list(&call)),
+            "sessions.list" => reply(&sessions::list(&call, call.params()?).await?),
+            "sessions.subscribe" => reply(&sessions::subscribe(true)),
+            "sessions.unsubscribe" => reply(&sessions::subscribe(false)),
+            "chat.startup" => reply(&chat::startup(&call, call.params()?).await?),
+            "chat.history" => reply(&chat::history(&call, call.params()?).await?),
+            "chat.send" => reply(&chat::send(&call, call.params()?).await?),
+            "chat.abort" => reply(&chat::abort(&call, call.params()?).await?),
+            unknown => Err(Refusal::Invalid(format!("unknown method: {}", shown(unknown)))),
+        }
+    })
+    .await
+}
+
+fn reply(answer: &impl Serialize) -> Result<Answer, Refusal> {
+    serde_json::value::to_raw_value(answer)
+        .map(Arc::from)
+        .map_err(|_| Refusal::Busy("the answer could not be written".into()))
+}
+
+/// A method's name, cut where it is absurdly long.
+fn shown(method: &str) -> &str {
+    &method[..method.floor_char_boundary(200)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Scopes;
+
+    fn grant(protocol: u8, role: Role, scopes: &[&str]) -> Grant {
+        Grant { protocol, role, scopes: Scopes::granted(scopes.iter().copied()), device: None }
+    }
+
+    #[test]
+    fn role_then_scope_then_existence() {
+        let reader = grant(4, Role::Operator, &["operator.read"]);
+        let admin = grant(4, Role::Operator, &["operator.admin"]);
+        let node = grant(4, Role::Node, &[]);
+        let unknown = |name: &str| Err(Refusal::Invalid(format!("unknown method: {name}")));
+        assert_eq!(admit("chat.history", &reader), Ok("chat.history"));
+        assert_eq!(admit("chat.send", &reader), Err(Refusal::Missing(Scope::Write)));
+        assert_eq!(admit("no.such.method", &reader), Err(Refusal::Missing(Scope::Admin)));
+        assert_eq!(admit("no.such.method", &admin), unknown("no.such.method"));
+        assert_eq!(admit("node.event", &admin), Err(Refusal::WrongRole("operator")));
+        assert_eq!(admit("chat.send", &node), Err(Refusal::WrongRole("node")));
+        assert_eq!(admit("node.event", &node), unknown("node.event"));
+    }
+
+    #[test]
+    fn health_is_open_in_protocol_4_and_takes_read_in_protocol_3() {
+        assert_eq!(admit("health", &grant(4, Role::Operator, &[])), Ok("health"));
+        assert_eq!(admit("health", &grant(4, Role::Node, &[])), Ok("health"));
+        let old = admit("health", &grant(3, Role::Operator, &[]));
+        assert_eq!(old, Err(Refusal::Missing(Scope::Read)));
+        assert_eq!(admit("health", &grant(3, Role::Node, &[])), Err(Refusal::WrongRole("node")));
+    }
+}

@@ -1,0 +1,79 @@
+//! Stopping answers that are being made.
+
+use proto::{id, subject, v1::Turn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{super::Call, meant, send::dedupe_key};
+use crate::{refusal::Refusal, runs::Running, schema::Text};
+
+/// Which run, or all of a session.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Abort {
+    session_key: Text,
+    agent_id: Option<Text>,
+    run_id: Option<Text>,
+    /// Runs beside the main one; there are none.
+    #[serde(rename = "preserveSideRuns")]
+    _preserve_side_runs: Option<bool>,
+}
+
+/// Stops what is meant, and names the runs that were seen running.
+pub(crate) async fn abort(call: &Call, params: Abort) -> Result<Value, Refusal> {
+    let (agent, key) = meant(call, &params.session_key, params.agent_id.as_deref())?;
+    let session_key = key.to_string();
+    let stopped = match params.run_id.as_deref() {
+        None => stop_all(call, &agent, &session_key).await?,
+        Some(run_id) => stop_one(call, &agent, &session_key, run_id).await?,
+    };
+    Ok(json!({"ok": true, "aborted": !stopped.is_empty(), "runIds": stopped}))
+}
+
+/// Stops every run of a session and names those that were seen.
+pub(super) async fn stop_all(
+    call: &Call,
+    agent: &str,
+    session_key: &str,
+) -> Result<Vec<String>, Refusal> {
+    let seen = call.gateway.runs().of(agent, session_key);
+    // By name as well: a cancel by name also means a turn that has not begun yet.
+    for run in &seen {
+        cancel(call, agent, session_key, &run.turn_id).await?;
+    }
+    cancel(call, agent, session_key, "*").await?;
+    Ok(seen.into_iter().map(|run| run.id).collect())
+}
+
+async fn stop_one(
+    call: &Call,
+    agent: &str,
+    session_key: &str,
+    run_id: &str,
+) -> Result<Vec<String>, Refusal> {
+    let seen = call.gateway.runs().find(run_id).map(|(run, agent, key)| {
+        (run, agent.to_owned(), key.to_owned())
+    });
+    let Some((Running { id, turn_id }, its_agent, its_key)) = seen else {
+        // Not seen here, perhaps elsewhere: told to whoever runs it, and not claimed to be stopped.
+        for turn_id in [run_id, &id::of_event(&dedupe_key(run_id))] {
+            cancel(call, agent, session_key, turn_id).await?;
+        }
+        return Ok(Vec::new());
+    };
+    if its_key != session_key && call.client.grant.protocol < 4 {
+        return Err(Refusal::Invalid("runId does not match sessionKey".into()));
+    }
+    cancel(call, &its_agent, &its_key, &turn_id).await?;
+    Ok(vec![id])
+}
+
+async fn cancel(call: &Call, agent: &str, session_key: &str, turn: &str) -> Result<(), Refusal> {
+    let turn = Turn {
+        agent: agent.to_owned(),
+        session_key: session_key.to_owned(),
+        cancel: turn.to_owned(),
+        ..Turn::default()
+    };
+    Ok(call.gateway.bus.tell(subject::CANCEL, &turn).await?)
+}
