@@ -251,3 +251,38 @@ async fn a_message_under_another_platforms_subject_is_a_dead_letter() {
     assert!(bench.turns.lock().await.is_empty());
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_moved_keeps_its_session() {
+    let mut config = open();
+    let access = config.access.get_mut("loopback").unwrap();
+    (access.group, access.require_mention) = (router::Group::Open, false);
+    let bench = Bench::start(config).await;
+    let in_group = |id: &str, group: &str, body: Body| {
+        let mut inbound = said("ann", id, "");
+        let address = inbound.address.as_mut().unwrap();
+        address.set_kind(ConversationKind::Group);
+        address.conversation = group.into();
+        inbound.body = Some(body);
+        inbound
+    };
+    let text = |text: &str| said("ann", "x", text).body.unwrap();
+    let moved = Body::Moved(proto::v1::Moved { to_conversation: "new".into() });
+    let all = [("1", "old", text("a")), ("2", "old", moved), ("3", "new", text("b"))];
+    for (n, (id, group, body)) in all.into_iter().enumerate() {
+        let inbound = in_group(id, group, body);
+        let key = router::route::session_key(&inbound);
+        let subject = subject::inbound(bench.bus.partitions(), priority::of(&inbound), "loopback", &key);
+        bench.bus.publish(&subject, id, &inbound).await.unwrap();
+        // What moved is known before anybody writes in the new group.
+        eventually("it is routed", || async {
+            (bench.bus.stream_state("EVENT").await.unwrap().last > n as u64).then_some(())
+        })
+        .await;
+    }
+    let turns = bench.turns(2).await;
+    assert_eq!(turns[0].session_key, turns[1].session_key);
+    assert_eq!(turns[0].session_id, turns[1].session_id);
+    assert_eq!(turns[1].reply_to.as_ref().unwrap().conversation, "new");
+    bench.end().await;
+}

@@ -27,9 +27,10 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) -> anyh
         .context("admin API")
 }
 
-#[expect(clippy::result_large_err, reason = "an interceptor of tonic")]
 fn admit(gateway: &Gateway, request: Request<()>) -> Result<Request<()>, Status> {
-    let from = request.remote_addr().map_or(IpAddr::from([0, 0, 0, 0]), |from| from.ip());
+    let from = request
+        .remote_addr()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |from| from.ip());
     // No page can call gRPC, so who is on this machine is a program and only told to wait.
     let guesser = Guesser::new(from, from.to_canonical().is_loopback());
     if let Some(left) = gateway.limiter.locked(guesser, Instant::now()) {
@@ -43,7 +44,10 @@ fn admit(gateway: &Gateway, request: Request<()>) -> Result<Request<()>, Status>
             "the admin API takes a token: set gateway.token (or OPENCLAW_GATEWAY_TOKEN) and restart the gateway",
         ));
     }
-    let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    let token = request
+        .metadata()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
         return Err(Status::unauthenticated(
             "send the gateway's token as metadata `authorization: Bearer <token>`",

@@ -24,7 +24,13 @@ impl Client {
     /// A client that was let in just now.
     pub(crate) fn new(grant: Grant, program: Program, max_bytes: usize, now_ms: i64) -> Self {
         let id = Uuid::new_v4().to_string();
-        Self { id, grant, program, since_ms: now_ms, outbox: Outbox::new(max_bytes) }
+        Self {
+            id,
+            grant,
+            program,
+            since_ms: now_ms,
+            outbox: Outbox::new(max_bytes),
+        }
     }
 
     /// Whether others see it among those present: command lines and probes come and go unseen.

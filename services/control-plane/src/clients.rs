@@ -47,9 +47,15 @@ pub(crate) struct Audience {
 
 impl Audience {
     /// Everybody.
-    pub(crate) const ALL: Self = Self { scope: None, protocols: (3, 4) };
+    pub(crate) const ALL: Self = Self {
+        scope: None,
+        protocols: (3, 4),
+    };
     /// Every operator who may read.
-    pub(crate) const READERS: Self = Self { scope: Some(Scope::Read), protocols: (3, 4) };
+    pub(crate) const READERS: Self = Self {
+        scope: Some(Scope::Read),
+        protocols: (3, 4),
+    };
 
     fn includes(self, client: &Client) -> bool {
         let grant = &client.grant;
@@ -110,7 +116,9 @@ impl Clients {
             "reason": "self", "ts": started_ms,
             "text": format!("Gateway: app {VERSION} · mode gateway · reason self"),
         });
-        std::iter::once(own).chain(seen.into_iter().map(|client| client.presence())).collect()
+        std::iter::once(own)
+            .chain(seen.into_iter().map(|client| client.presence()))
+            .collect()
     }
 }
 
@@ -151,19 +159,28 @@ impl Gateway {
     /// Tells every client that the gateway stops; protocol 3 wants to hear when it comes back, which nobody knows.
     pub(crate) fn tell_shutdown(&self) {
         let payloads = [
-            ((3, 3), json!({"reason": "gateway stopping", "restartExpectedMs": null})),
+            (
+                (3, 3),
+                json!({"reason": "gateway stopping", "restartExpectedMs": null}),
+            ),
             ((4, 4), json!({"reason": "gateway stopping"})),
         ];
         for (protocols, payload) in payloads {
             let event = Arc::new(Event::new("shutdown", &payload, None));
-            let audience = Audience { protocols, ..Audience::ALL };
+            let audience = Audience {
+                protocols,
+                ..Audience::ALL
+            };
             self.clients.tell(&event, audience, Worth::Needed);
         }
     }
 
     /// Tells everybody how the gateway does.
     pub(crate) fn tell_health(&self, health: &RawValue, version: u64) {
-        let state = StateVersion { presence: self.clients.presence_version(), health: version };
+        let state = StateVersion {
+            presence: self.clients.presence_version(),
+            health: version,
+        };
         let event = Arc::new(Event::new("health", &health, Some(state)));
         self.clients.tell(&event, Audience::ALL, Worth::Droppable);
     }

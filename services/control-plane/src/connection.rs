@@ -43,15 +43,26 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: Socket<S>,
     admitted: Admitted,
 ) {
-    let Admitted { request_id, grant, program } = admitted;
+    let Admitted {
+        request_id,
+        grant,
+        program,
+    } = admitted;
     socket.allow(MAX_PAYLOAD_BYTES);
     let client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
     let client = Arc::new(client);
     gateway.clients.join(&client);
     let welcome = hello(&gateway, &client);
-    client.outbox.first(proto::ws::Response::new(&request_id, Ok(&welcome)).text());
+    client
+        .outbox
+        .first(proto::ws::Response::new(&request_id, Ok(&welcome)).text());
     tracing::debug!(conn.id = %client.id, client.id = %client.program.id, "client `{}` connected", client.id);
-    let mut connection = Connection { gateway, client, running: FuturesUnordered::new(), strikes: 0 };
+    let mut connection = Connection {
+        gateway,
+        client,
+        running: FuturesUnordered::new(),
+        strikes: 0,
+    };
     let end = connection.live(&mut socket).await;
     connection.gateway.clients.leave(&connection.client);
     tracing::debug!(conn.id = %connection.client.id, ?end, "client `{}` left", connection.client.id);
@@ -73,7 +84,7 @@ impl Connection {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = true;
         loop {
-            self.refill(socket).await;
+            self.refill(socket);
             if self.client.outbox.is_overflown() {
                 meter::refused("slow");
                 return End::Close(1008, "slow consumer".into());
@@ -101,7 +112,7 @@ impl Connection {
                         return End::Gone;
                     }
                     heard = false;
-                    socket.ping().await;
+                    socket.ping();
                 }
                 () = self.gateway.closing.cancelled() => {
                     // A client that takes nothing is closed all the same.
@@ -113,15 +124,17 @@ impl Connection {
     }
 
     /// Puts what waits into the socket, once what it holds is written.
-    async fn refill<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) {
+    fn refill<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: &mut Socket<S>) {
         if !socket.is_flushed() {
             return;
         }
         let mut bytes = 0;
         while bytes < BATCH_BYTES {
-            let Some(text) = self.client.outbox.next() else { return };
+            let Some(text) = self.client.outbox.next() else {
+                return;
+            };
             bytes += text.len();
-            socket.queue(text).await;
+            socket.queue(text);
         }
     }
 
@@ -131,7 +144,7 @@ impl Connection {
             self.answer(done);
         }
         loop {
-            self.refill(socket).await;
+            self.refill(socket);
             if socket.is_flushed() || matches!(socket.turn(false).await, Turn::Gone) {
                 return;
             }
@@ -139,7 +152,8 @@ impl Connection {
     }
 
     fn answer(&self, (id, outcome): Done) {
-        self.client.answer(&id, outcome.as_ref().map(|payload| &**payload));
+        self.client
+            .answer(&id, outcome.as_ref().map(|payload| &**payload));
     }
 
     fn receive(&mut self, text: &str) {
@@ -148,7 +162,8 @@ impl Connection {
             // As the reference does: a frame that is no JSON has no id that could be answered.
             Err(Malformed::NotJson) => return,
             Err(malformed) => {
-                let error = Refusal::Invalid(malformed.to_string()).error(self.client.grant.protocol);
+                let error =
+                    Refusal::Invalid(malformed.to_string()).error(self.client.grant.protocol);
                 let Malformed::NotRequest { id: Some(id), .. } = malformed else {
                     return self.client.answer("invalid", Err(&error));
                 };
@@ -164,7 +179,9 @@ impl Connection {
             Ok(served) => served,
             Err(refusal) => {
                 self.strikes += u32::from(matches!(refusal, Refusal::WrongRole(_)));
-                return self.client.answer(&request.id, Err(&refusal.error(protocol)));
+                return self
+                    .client
+                    .answer(&request.id, Err(&refusal.error(protocol)));
             }
         };
         let call = Call::new(&self.gateway, &self.client, served, &request);

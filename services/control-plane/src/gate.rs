@@ -45,8 +45,15 @@ pub(crate) struct Place<K: Eq + Hash> {
 impl<K: Eq + Hash + Clone> Gate<K> {
     /// A gate where at most `most` wait in all.
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        let waiting = Waiting { count: 0, last_id: 0, of: HashMap::new() };
-        Arc::new(Self { most, waiting: Mutex::new(waiting) })
+        let waiting = Waiting {
+            count: 0,
+            last_id: 0,
+            of: HashMap::new(),
+        };
+        Arc::new(Self {
+            most,
+            waiting: Mutex::new(waiting),
+        })
     }
 
     /// A place for one more of `whose`, of whom at most `most` may wait; none when it is full.
@@ -55,16 +62,27 @@ impl<K: Eq + Hash + Clone> Gate<K> {
         let theirs = waiting.of.get(&whose).map_or(0, VecDeque::len);
         if theirs >= most || waiting.count >= self.most {
             let slots = waiting.of.get_mut(&whose)?;
-            slots.front().filter(|slot| now.duration_since(slot.since) >= PATIENCE)?;
+            slots
+                .front()
+                .filter(|slot| now.duration_since(slot.since) >= PATIENCE)?;
             slots.pop_front()?.leave.cancel();
             waiting.count -= 1;
         }
         waiting.count += 1;
         waiting.last_id += 1;
         let (id, leave) = (waiting.last_id, CancellationToken::new());
-        let slot = Slot { id, since: now, leave: leave.clone() };
+        let slot = Slot {
+            id,
+            since: now,
+            leave: leave.clone(),
+        };
         waiting.of.entry(whose.clone()).or_default().push_back(slot);
-        Some(Place { gate: self.clone(), whose, id, leave })
+        Some(Place {
+            gate: self.clone(),
+            whose,
+            id,
+            leave,
+        })
     }
 
     #[cfg(test)]
@@ -90,7 +108,9 @@ impl<K: Eq + Hash> Place<K> {
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut waiting = self.gate.lock();
-        let Some(slots) = waiting.of.get_mut(&self.whose) else { return };
+        let Some(slots) = waiting.of.get_mut(&self.whose) else {
+            return;
+        };
         let before = slots.len();
         slots.retain(|slot| slot.id != self.id);
         let freed = before - slots.len();

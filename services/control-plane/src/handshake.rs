@@ -77,8 +77,12 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     peer: &Peer,
 ) -> Result<Admitted, End> {
     let nonce = Uuid::new_v4().to_string();
-    let challenge = Event::new("connect.challenge", &json!({"nonce": nonce, "ts": now_ms()}), None);
-    socket.queue(challenge.text(None)).await;
+    let challenge = Event::new(
+        "connect.challenge",
+        &json!({"nonce": nonce, "ts": now_ms()}),
+        None,
+    );
+    socket.queue(challenge.text(None));
     let heard = loop {
         match socket.turn(true).await {
             Turn::Heard(text) => break text,
@@ -100,11 +104,14 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     let connect = match connect {
         Ok(connect) => connect,
         Err(message) => {
-            return Err(refuse(socket, &request.id, &Rejection::invalid(message), 4).await);
+            return Err(refuse(socket, &request.id, &Rejection::invalid(message), 4));
         }
     };
     let (outcome, protocol) = match negotiate(&connect) {
-        Ok(protocol) => (judge(gateway, peer, &connect, protocol, &nonce).await, protocol),
+        Ok(protocol) => (
+            judge(gateway, peer, &connect, protocol, &nonce).await,
+            protocol,
+        ),
         Err(rejection) => (Err(rejection), if connect.max_protocol < 4 { 3 } else { 4 }),
     };
     match outcome {
@@ -113,7 +120,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             grant,
             program: connect.client,
         }),
-        Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol).await),
+        Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol)),
     }
 }
 
@@ -131,7 +138,12 @@ async fn judge(
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         return Err(Rejection::limited(left_ms));
     }
-    let facts = Facts { peer, nonce, now_ms: now_ms(), secret: &gateway.secret };
+    let facts = Facts {
+        peer,
+        nonce,
+        now_ms: now_ms(),
+        secret: &gateway.secret,
+    };
     match decide(connect, protocol, facts) {
         Verdict::Granted(grant) => {
             gateway.limiter.succeeded(guesser);
@@ -142,7 +154,9 @@ async fn judge(
             let request = gateway.pairing_request(device);
             tracing::info!(device.id = device, request.id = %request, "device `{device}` waits to be approved");
             let scopes = grant.scopes.names();
-            Err(Rejection::unpaired(protocol, &request, device, grant.role, &scopes))
+            Err(Rejection::unpaired(
+                protocol, &request, device, grant.role, &scopes,
+            ))
         }
         Verdict::Rejected(rejection) => {
             if rejection.is_guess {
@@ -156,13 +170,13 @@ async fn judge(
     }
 }
 
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut Socket<S>,
     id: &str,
     rejection: &Rejection,
     protocol: u8,
 ) -> End {
     let error: Error = rejection.error(protocol);
-    socket.queue(ws::Response::new(id, Err(&error)).text()).await;
+    socket.queue(ws::Response::new(id, Err(&error)).text());
     End::close(rejection.close, rejection.reason())
 }

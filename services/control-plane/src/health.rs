@@ -64,13 +64,22 @@ struct Facts {
 impl Health {
     /// Knows of nothing yet.
     pub(crate) fn new(agent: &str) -> Self {
-        let facts = Facts { agent: agent.to_owned(), ..Facts::default() };
-        Self { now: Mutex::new(Arc::new(facts.snapshot(now_ms(), 1))), stale: Notify::new() }
+        let facts = Facts {
+            agent: agent.to_owned(),
+            ..Facts::default()
+        };
+        Self {
+            now: Mutex::new(Arc::new(facts.snapshot(now_ms(), 1))),
+            stale: Notify::new(),
+        }
     }
 
     /// The last snapshot.
     pub(crate) fn now(&self) -> Arc<Snapshot> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.now
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sessions have changed: a new snapshot is due, but nobody needs to hear of it.
@@ -87,8 +96,10 @@ impl Health {
 
 /// Keeps the snapshot fresh until the gateway stops, and tells everybody when a connection changed and once a minute.
 pub(crate) async fn keep(gateway: &Gateway) {
-    let mut facts =
-        Facts { agent: gateway.config.default_agent.clone(), ..Facts::default() };
+    let mut facts = Facts {
+        agent: gateway.config.default_agent.clone(),
+        ..Facts::default()
+    };
     let mut every = interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let work = async {
@@ -97,7 +108,10 @@ pub(crate) async fn keep(gateway: &Gateway) {
             let mut changes = match bucket.watch::<Connection>().await {
                 Ok(changes) => changes,
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "connections not watched");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "connections not watched"
+                    );
                     tokio::time::sleep(PATIENCE).await;
                     continue;
                 }
@@ -116,7 +130,9 @@ pub(crate) async fn keep(gateway: &Gateway) {
                     _ = every.tick() => tell = true,
                 }
                 tokio::time::sleep(PAUSE).await;
-                while let Some(Some((key, connection))) = futures_util::FutureExt::now_or_never(changes.next()) {
+                while let Some(Some((key, connection))) =
+                    futures_util::FutureExt::now_or_never(changes.next())
+                {
                     tell |= note(&mut facts.connections, key, connection);
                 }
                 refresh(gateway, &mut facts, tell).await;
@@ -149,7 +165,10 @@ async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
     match sessions(&gateway.bus, RECENT).await {
         Ok(sessions) => facts.sessions = sessions,
         // The last known ones stand; whether the ledger lives is not for this snapshot to say.
-        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "sessions not known"),
+        Err(error) => tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "sessions not known"
+        ),
     }
     facts.uptime_ms = gateway.uptime_ms();
     facts.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -162,7 +181,8 @@ async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
 
 /// The sessions that the ledger knows, newest first.
 pub(crate) async fn sessions(bus: &Bus, limit: u32) -> Result<SessionsReply, bus::Error> {
-    bus.ask(subject::SESSIONS, &SessionsRequest { limit }, PATIENCE).await
+    bus.ask(subject::SESSIONS, &SessionsRequest { limit }, PATIENCE)
+        .await
 }
 
 impl Facts {
@@ -171,7 +191,11 @@ impl Facts {
             Arc::from(serde_json::value::to_raw_value(value).expect("a value serialises"))
         };
         let (payload, status) = (raw(&self.payload(now_ms)), raw(&self.status(now_ms)));
-        Snapshot { payload, status, version }
+        Snapshot {
+            payload,
+            status,
+            version,
+        }
     }
 
     fn payload(&self, now_ms: i64) -> Value {
@@ -196,11 +220,19 @@ impl Facts {
     }
 
     fn status(&self, now_ms: i64) -> Value {
-        let recent: Vec<_> = self.sessions.sessions.iter().map(|line| row(line, now_ms)).collect();
+        let recent: Vec<_> = self
+            .sessions
+            .sessions
+            .iter()
+            .map(|line| row(line, now_ms))
+            .collect();
         let mut heartbeat = no_heartbeat();
         heartbeat["agentId"] = self.agent.as_str().into();
         let (_, order, labels) = channels(self.connections.values());
-        let summary: Vec<_> = order.iter().map(|platform| labels[platform].clone()).collect();
+        let summary: Vec<_> = order
+            .iter()
+            .map(|platform| labels[platform].clone())
+            .collect();
         json!({
             "version": VERSION, "uptimeMs": self.uptime_ms,
             "heartbeat": {"defaultAgentId": self.agent, "agents": [heartbeat]},
@@ -220,7 +252,9 @@ fn no_heartbeat() -> Value {
 
 /// A session as lists of them show it.
 pub(crate) fn row(line: &proto::v1::SessionLine, now_ms: i64) -> Value {
-    let direct = [":dm:", ":main"].iter().any(|kind| line.session_key.contains(kind));
+    let direct = [":dm:", ":main"]
+        .iter()
+        .any(|kind| line.session_key.contains(kind));
     let platform = line.session_key.split(':').next().unwrap_or_default();
     json!({
         "key": session::to_client(&line.agent, &line.session_key), "agentId": line.agent,
@@ -239,23 +273,63 @@ mod tests {
 
     #[test]
     fn a_snapshot_has_what_the_command_line_reads() {
-        let mut facts = Facts { agent: "main".into(), ..Facts::default() };
-        let mut telegram = Connection { platform: "telegram".into(), account: "main".into(), ..Connection::default() };
-        telegram.set_state(ConnectionState::Connected);
-        assert!(note(&mut facts.connections, "telegram.main".into(), Some(telegram.clone())));
-        telegram.received = 7;
-        assert!(!note(&mut facts.connections, "telegram.main".into(), Some(telegram)), "counters alone");
-        let line = SessionLine {
-            agent: "main".into(), session_key: "telegram:dm:5".into(), updated_at_ms: 40, ..SessionLine::default()
+        let mut facts = Facts {
+            agent: "main".into(),
+            ..Facts::default()
         };
-        facts.sessions = SessionsReply { sessions: vec![line], total: 3 };
+        let mut telegram = Connection {
+            platform: "telegram".into(),
+            account: "main".into(),
+            ..Connection::default()
+        };
+        telegram.set_state(ConnectionState::Connected);
+        assert!(note(
+            &mut facts.connections,
+            "telegram.main".into(),
+            Some(telegram.clone())
+        ));
+        telegram.received = 7;
+        assert!(
+            !note(
+                &mut facts.connections,
+                "telegram.main".into(),
+                Some(telegram)
+            ),
+            "counters alone"
+        );
+        let line = SessionLine {
+            agent: "main".into(),
+            session_key: "telegram:dm:5".into(),
+            updated_at_ms: 40,
+            ..SessionLine::default()
+        };
+        facts.sessions = SessionsReply {
+            sessions: vec![line],
+            total: 3,
+        };
         let health = facts.payload(100);
-        for key in ["ok", "ts", "durationMs", "channels", "channelOrder", "channelLabels", "heartbeatSeconds",
-                    "defaultAgentId", "agents", "sessions"] {
+        for key in [
+            "ok",
+            "ts",
+            "durationMs",
+            "channels",
+            "channelOrder",
+            "channelLabels",
+            "heartbeatSeconds",
+            "defaultAgentId",
+            "agents",
+            "sessions",
+        ] {
             assert!(!health[key].is_null(), "{key}");
         }
-        assert_eq!(health["channels"]["telegram"]["accounts"]["main"]["connected"], true);
-        assert_eq!(health["sessions"]["recent"][0], json!({"key": "agent:main:telegram:dm:5", "updatedAt": 40, "age": 60}));
+        assert_eq!(
+            health["channels"]["telegram"]["accounts"]["main"]["connected"],
+            true
+        );
+        assert_eq!(
+            health["sessions"]["recent"][0],
+            json!({"key": "agent:main:telegram:dm:5", "updatedAt": 40, "age": 60})
+        );
         assert_eq!(health["sessions"]["count"], 3);
         assert_eq!(facts.status(100)["sessions"]["recent"][0]["kind"], "direct");
     }

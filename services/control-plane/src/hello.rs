@@ -19,8 +19,15 @@ use crate::{
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
 
 /// Events that this gateway tells.
-const EVENTS: [&str; 7] =
-    ["connect.challenge", "agent", "chat", "presence", "tick", "shutdown", "health"];
+const EVENTS: [&str; 7] = [
+    "connect.challenge",
+    "agent",
+    "chat",
+    "presence",
+    "tick",
+    "shutdown",
+    "health",
+];
 
 #[derive(Serialize)]
 struct Hello<'a> {
@@ -85,7 +92,10 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
     let hello = Hello {
         kind: "hello-ok",
         protocol: grant.protocol,
-        server: Server { version: VERSION, conn_id: &client.id },
+        server: Server {
+            version: VERSION,
+            conn_id: &client.id,
+        },
         features: &FEATURES,
         snapshot: Snapshot {
             presence: gateway.presence(),
@@ -99,7 +109,11 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
                 "defaultAgentId": agent, "mainKey": "main", "mainSessionKey": format!("agent:{agent}:main"),
                 "scope": "per-sender",
             }),
-            auth_mode: admin.then_some(if gateway.secret.is_set() { "token" } else { "none" }),
+            auth_mode: admin.then_some(if gateway.secret.is_set() {
+                "token"
+            } else {
+                "none"
+            }),
         },
         // Protocol 3 told the rights only to those who showed a device.
         auth: (grant.protocol >= 4 || grant.device.is_some()).then(|| Auth {

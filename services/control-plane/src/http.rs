@@ -29,7 +29,9 @@ pub(crate) async fn answer(
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
 }
@@ -39,9 +41,7 @@ fn plain(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
         return problem(StatusCode::METHOD_NOT_ALLOWED, "Only GET is served here.");
     }
     match request.uri().path() {
-        "/health" | "/healthz" => {
-            told(StatusCode::OK, &json!({"ok": true, "status": "live"}))
-        }
+        "/health" | "/healthz" => told(StatusCode::OK, &json!({"ok": true, "status": "live"})),
         "/ready" | "/readyz" if gateway.bus.connected() => {
             told(StatusCode::OK, &json!({"ready": true}))
         }
@@ -56,7 +56,10 @@ fn plain(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
 
 fn wants_websocket(headers: &HeaderMap) -> bool {
     let has = |name, wanted: &str| {
-        let lines = headers.get_all(name).iter().filter_map(|line: &HeaderValue| line.to_str().ok());
+        let lines = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|line: &HeaderValue| line.to_str().ok());
         let mut words = lines.flat_map(|line| line.split(',')).map(str::trim);
         words.any(|word| word.eq_ignore_ascii_case(wanted))
     };
@@ -70,11 +73,18 @@ fn upgrade(
     request: &mut Request<Incoming>,
 ) -> Response<Body> {
     let headers = request.headers();
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes);
-    let (Some(b"13"), Some(key), &Method::GET) =
-        (version, headers.get(header::SEC_WEBSOCKET_KEY), request.method())
-    else {
-        return problem(StatusCode::BAD_REQUEST, "This is no WebSocket request of version 13.");
+    let version = headers
+        .get(header::SEC_WEBSOCKET_VERSION)
+        .map(HeaderValue::as_bytes);
+    let (Some(b"13"), Some(key), &Method::GET) = (
+        version,
+        headers.get(header::SEC_WEBSOCKET_KEY),
+        request.method(),
+    ) else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "This is no WebSocket request of version 13.",
+        );
     };
     let accept = derive_accept_key(key.as_bytes());
     let peer = match gateway.rules.judge(from, headers) {
@@ -114,7 +124,9 @@ fn told(status: StatusCode, body: &Value) -> Response<Body> {
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -127,7 +139,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::UPGRADE, HeaderValue::from_static("WebSocket"));
         assert!(!wants_websocket(&headers));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
+        headers.insert(
+            header::CONNECTION,
+            HeaderValue::from_static("keep-alive, Upgrade"),
+        );
         assert!(wants_websocket(&headers));
     }
 }

@@ -97,12 +97,12 @@ const SHORT_TOKEN_CHARS: usize = 16;
 pub async fn run(ctx: chassis::Context, config: Config) -> anyhow::Result<()> {
     let at = SocketAddr::new(config.bind, config.port);
     check(&config, at, config.admin_listen)?;
-    let web = TcpListener::bind(at).await.with_context(|| {
-        format!("{at} is taken; stop what listens there, or set gateway.port")
-    })?;
-    let admin = TcpListener::bind(config.admin_listen).await.with_context(|| {
-        format!("{} is taken; set gateway.admin_listen", config.admin_listen)
-    })?;
+    let web = TcpListener::bind(at)
+        .await
+        .with_context(|| format!("{at} is taken; stop what listens there, or set gateway.port"))?;
+    let admin = TcpListener::bind(config.admin_listen)
+        .await
+        .with_context(|| format!("{} is taken; set gateway.admin_listen", config.admin_listen))?;
     serve(ctx, config, web, admin).await
 }
 
@@ -119,7 +119,9 @@ pub async fn serve(
     let (web_at, admin_at) = (web.local_addr()?, admin.local_addr()?);
     check(&config, web_at, admin_at)?;
     let gateway = Arc::new(gateway::Gateway::new(&ctx, config).map_err(anyhow::Error::msg)?);
-    let heard = live::Heard::begin(&gateway).await.context("listening to live events")?;
+    let heard = live::Heard::begin(&gateway)
+        .await
+        .context("listening to live events")?;
     tracing::info!(%web_at, %admin_at, "gateway listens on ws://{web_at}, admin API on {admin_at}");
     drop(ctx.ready);
     tokio::try_join!(
@@ -156,7 +158,9 @@ fn check(config: &Config, web: SocketAddr, admin: SocketAddr) -> anyhow::Result<
         );
     }
     if !token.is_empty() && token.expose().chars().count() < SHORT_TOKEN_CHARS {
-        tracing::warn!("gateway.token is shorter than {SHORT_TOKEN_CHARS} characters; it is easily guessed");
+        tracing::warn!(
+            "gateway.token is shorter than {SHORT_TOKEN_CHARS} characters; it is easily guessed"
+        );
     }
     Ok(())
 }
@@ -173,7 +177,12 @@ mod tests {
         assert!(check(&config, near, near).is_ok());
         let refused = check(&config, far, near).unwrap_err().to_string();
         assert!(refused.contains("OPENCLAW_GATEWAY_TOKEN"), "{refused}");
-        assert!(check(&config, near, far).unwrap_err().to_string().contains("admin_listen"));
+        assert!(
+            check(&config, near, far)
+                .unwrap_err()
+                .to_string()
+                .contains("admin_listen")
+        );
         config.token = "0123456789abcdef".into();
         assert!(check(&config, far, far).is_ok());
         assert!(!format!("{config:?}").contains("0123456789abcdef"));

@@ -47,7 +47,10 @@ struct Record {
 impl Guesser {
     /// The guesser at `address`; `exempt` for a program on this machine.
     pub(crate) fn new(address: IpAddr, exempt: bool) -> Self {
-        Self { address: household(address), exempt }
+        Self {
+            address: household(address),
+            exempt,
+        }
     }
 }
 
@@ -55,7 +58,9 @@ impl Limiter {
     /// How long `who` is still locked out.
     pub(crate) fn locked(&self, who: Guesser, now: Instant) -> Option<Duration> {
         let until = self.lock().get(&who)?.locked_until?;
-        until.checked_duration_since(now).filter(|left| !left.is_zero())
+        until
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Counts a wrong guess; answer it after the wait that is returned.
@@ -64,7 +69,12 @@ impl Limiter {
         if records.len() >= ADDRESSES && !records.contains_key(&who) {
             forget(&mut records, now);
         }
-        let fresh = Record { guesses: 0, since: now, last: now, locked_until: None };
+        let fresh = Record {
+            guesses: 0,
+            since: now,
+            last: now,
+            locked_until: None,
+        };
         let record = records.entry(who).or_insert(fresh);
         if now.duration_since(record.since) > WINDOW {
             *record = fresh;
@@ -99,7 +109,10 @@ fn forget(records: &mut HashMap<Guesser, Record>, now: Instant) {
         None => now.duration_since(record.since) <= WINDOW,
     });
     if records.len() >= ADDRESSES {
-        let quiet = records.iter().min_by_key(|(_, record)| record.last).map(|(who, _)| *who);
+        let quiet = records
+            .iter()
+            .min_by_key(|(_, record)| record.last)
+            .map(|(who, _)| *who);
         quiet.and_then(|who| records.remove(&who));
     }
 }
@@ -120,7 +133,11 @@ mod tests {
             limiter.failed(far("192.0.2.1"), now);
         }
         assert_eq!(limiter.locked(far("192.0.2.1"), now), Some(LOCK));
-        assert_eq!(limiter.locked(far("::ffff:192.0.2.1"), now), Some(LOCK), "same address");
+        assert_eq!(
+            limiter.locked(far("::ffff:192.0.2.1"), now),
+            Some(LOCK),
+            "same address"
+        );
         assert_eq!(limiter.locked(far("192.0.2.2"), now), None);
         assert_eq!(limiter.locked(far("192.0.2.1"), now + LOCK), None);
     }
@@ -146,7 +163,10 @@ mod tests {
         let (limiter, now) = (Limiter::default(), Instant::now());
         let cli = Guesser::new("127.0.0.1".parse().unwrap(), true);
         let waits: Vec<_> = (0..20).map(|_| limiter.failed(cli, now)).collect();
-        assert_eq!((waits[0], waits[1], waits[19]), (FIRST_DELAY, FIRST_DELAY * 2, LAST_DELAY));
+        assert_eq!(
+            (waits[0], waits[1], waits[19]),
+            (FIRST_DELAY, FIRST_DELAY * 2, LAST_DELAY)
+        );
         assert_eq!(limiter.locked(cli, now), None);
     }
 

@@ -39,7 +39,10 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
         match accepted {
             Ok((stream, from)) => admit(gateway, &tasks, stream, from),
             Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no connection accepted");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no connection accepted"
+                );
                 tokio::time::sleep(BREATH).await;
             }
         }
@@ -53,7 +56,10 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
 
 fn admit(gateway: &Arc<Gateway>, tasks: &TaskTracker, stream: TcpStream, from: SocketAddr) {
     let whose = household(from.ip());
-    let Some(place) = gateway.waiting.admit(whose, WAITING_PER_ADDRESS, Instant::now()) else {
+    let Some(place) = gateway
+        .waiting
+        .admit(whose, WAITING_PER_ADDRESS, Instant::now())
+    else {
         meter::refused("full");
         return;
     };
@@ -85,7 +91,9 @@ pub(crate) fn place(gateway: &Gateway, peer: &Peer) -> Option<Place<(std::net::I
         Origin::Foreign => FOREIGN_PER_ADDRESS,
         _ => gateway.config.max_unproved_per_address,
     };
-    gateway.unproved.admit((household(peer.address), peer.origin), most, Instant::now())
+    gateway
+        .unproved
+        .admit((household(peer.address), peer.origin), most, Instant::now())
 }
 
 /// The life of a WebSocket from its upgrade to its end.
@@ -96,7 +104,9 @@ pub(crate) async fn websocket(
     place: Place<(std::net::IpAddr, Origin)>,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        return;
+    };
     let mut socket = Socket::new(parts.io.into_inner(), &parts.read_buf, MAX_FRAME_BYTES);
     let outcome = tokio::select! {
         outcome = handshake::shake(&gateway, &mut socket, &peer) => outcome,

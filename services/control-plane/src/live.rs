@@ -13,11 +13,7 @@ use proto::{
 };
 use tokio::time::interval;
 
-use crate::{
-    clients::Audience,
-    gateway::Gateway,
-    runs::Tale,
-};
+use crate::{clients::Audience, gateway::Gateway, runs::Tale};
 
 /// How often runs that fell silent are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -40,7 +36,10 @@ impl Heard {
     pub(crate) async fn begin(gateway: &Gateway) -> Result<Self, bus::Error> {
         let deltas = gateway.bus.listen::<Delta>(subject::LIVE_DELTAS).await?;
         let events = gateway.bus.listen::<Event>(subject::LIVE_EVENTS).await?;
-        Ok(Self { deltas: Box::pin(deltas), events: Box::pin(events) })
+        Ok(Self {
+            deltas: Box::pin(deltas),
+            events: Box::pin(events),
+        })
     }
 
     /// Tells clients what is heard until the gateway stops.
@@ -77,7 +76,10 @@ impl Heard {
 
 fn tell(gateway: &Gateway, tales: &[Tale]) {
     for tale in tales {
-        let audience = Audience { protocols: (tale.since_protocol, 4), ..Audience::READERS };
+        let audience = Audience {
+            protocols: (tale.since_protocol, 4),
+            ..Audience::READERS
+        };
         gateway.clients.tell(&tale.event, audience, tale.worth);
     }
 }

@@ -2,7 +2,8 @@
 
 /// Clients that are connected now.
 pub(crate) fn connections(count: usize) {
-    metrics::gauge!("openclaw_gateway_clients").set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    metrics::gauge!("openclaw_gateway_clients")
+        .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
 /// A socket was refused or closed: `full`, `turned`, `handshake`, `auth`, `slow`.

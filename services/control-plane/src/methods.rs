@@ -71,7 +71,10 @@ impl Call {
         method: &'static str,
         request: &Request<'_>,
     ) -> Self {
-        let trace = request.traceparent.as_deref().and_then(|text| text.parse::<Trace>().ok());
+        let trace = request
+            .traceparent
+            .as_deref()
+            .and_then(|text| text.parse::<Trace>().ok());
         Self {
             gateway: gateway.clone(),
             client: client.clone(),
@@ -108,9 +111,17 @@ pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal
     let unknown = || Refusal::Invalid(format!("unknown method: {}", shown(method)));
     let Some(&(name, scope)) = served else {
         let may_know = grant.role == Role::Node || grant.scopes.allow(Scope::Admin);
-        return Err(if may_know { unknown() } else { Refusal::Missing(Scope::Admin) });
+        return Err(if may_know {
+            unknown()
+        } else {
+            Refusal::Missing(Scope::Admin)
+        });
     };
-    if open || grant.scopes.allow(scope) { Ok(name) } else { Err(Refusal::Missing(scope)) }
+    if open || grant.scopes.allow(scope) {
+        Ok(name)
+    } else {
+        Err(Refusal::Missing(scope))
+    }
 }
 
 /// Does what is asked.
@@ -131,7 +142,10 @@ pub(crate) async fn dispatch(call: Call) -> Result<Answer, Refusal> {
             "chat.history" => reply(&chat::history(&call, call.params()?).await?),
             "chat.send" => reply(&chat::send(&call, call.params()?).await?),
             "chat.abort" => reply(&chat::abort(&call, call.params()?).await?),
-            unknown => Err(Refusal::Invalid(format!("unknown method: {}", shown(unknown)))),
+            unknown => Err(Refusal::Invalid(format!(
+                "unknown method: {}",
+                shown(unknown)
+            ))),
         }
     })
     .await
@@ -154,7 +168,12 @@ mod tests {
     use crate::scope::Scopes;
 
     fn grant(protocol: u8, role: Role, scopes: &[&str]) -> Grant {
-        Grant { protocol, role, scopes: Scopes::granted(scopes.iter().copied()), device: None }
+        Grant {
+            protocol,
+            role,
+            scopes: Scopes::granted(scopes.iter().copied()),
+            device: None,
+        }
     }
 
     #[test]
@@ -164,20 +183,35 @@ mod tests {
         let node = grant(4, Role::Node, &[]);
         let unknown = |name: &str| Err(Refusal::Invalid(format!("unknown method: {name}")));
         assert_eq!(admit("chat.history", &reader), Ok("chat.history"));
-        assert_eq!(admit("chat.send", &reader), Err(Refusal::Missing(Scope::Write)));
-        assert_eq!(admit("no.such.method", &reader), Err(Refusal::Missing(Scope::Admin)));
+        assert_eq!(
+            admit("chat.send", &reader),
+            Err(Refusal::Missing(Scope::Write))
+        );
+        assert_eq!(
+            admit("no.such.method", &reader),
+            Err(Refusal::Missing(Scope::Admin))
+        );
         assert_eq!(admit("no.such.method", &admin), unknown("no.such.method"));
-        assert_eq!(admit("node.event", &admin), Err(Refusal::WrongRole("operator")));
+        assert_eq!(
+            admit("node.event", &admin),
+            Err(Refusal::WrongRole("operator"))
+        );
         assert_eq!(admit("chat.send", &node), Err(Refusal::WrongRole("node")));
         assert_eq!(admit("node.event", &node), unknown("node.event"));
     }
 
     #[test]
     fn health_is_open_in_protocol_4_and_takes_read_in_protocol_3() {
-        assert_eq!(admit("health", &grant(4, Role::Operator, &[])), Ok("health"));
+        assert_eq!(
+            admit("health", &grant(4, Role::Operator, &[])),
+            Ok("health")
+        );
         assert_eq!(admit("health", &grant(4, Role::Node, &[])), Ok("health"));
         let old = admit("health", &grant(3, Role::Operator, &[]));
         assert_eq!(old, Err(Refusal::Missing(Scope::Read)));
-        assert_eq!(admit("health", &grant(3, Role::Node, &[])), Err(Refusal::WrongRole("node")));
+        assert_eq!(
+            admit("health", &grant(3, Role::Node, &[])),
+            Err(Refusal::WrongRole("node"))
+        );
     }
 }

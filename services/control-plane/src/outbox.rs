@@ -44,7 +44,11 @@ pub(crate) enum Worth {
 impl Outbox {
     /// An empty one that holds at most `max_bytes`.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, waiting: Mutex::default(), filled: Notify::new() }
+        Self {
+            max_bytes,
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+        }
     }
 
     /// Puts the first frame of a connection before what has come in already.
@@ -73,7 +77,11 @@ impl Outbox {
         if worth == Worth::Droppable && waiting.bytes + size_bytes > self.max_bytes / 2 {
             return;
         }
-        waiting.add(Frame::Shared(event.clone(), seq), size_bytes, self.max_bytes);
+        waiting.add(
+            Frame::Shared(event.clone(), seq),
+            size_bytes,
+            self.max_bytes,
+        );
         drop(waiting);
         self.filled.notify_one();
     }
@@ -119,7 +127,11 @@ impl Waiting {
     fn add(&mut self, frame: Frame, size_bytes: usize, max_bytes: usize) {
         // One frame always fits, however large: it may be an answer that was asked for.
         if self.overflown || (self.bytes > 0 && self.bytes + size_bytes > max_bytes) {
-            *self = Self { overflown: true, seq: self.seq, ..Self::default() };
+            *self = Self {
+                overflown: true,
+                seq: self.seq,
+                ..Self::default()
+            };
             return;
         }
         self.bytes += size_bytes;

@@ -52,7 +52,10 @@ const FILES: &[File] = &[
 
 /// A name for the bytes of each file, in the order of [`FILES`].
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    FILES.iter().map(|file| format!("\"{}\"", &blake3::hash(file.bytes).to_hex()[..32])).collect()
+    FILES
+        .iter()
+        .map(|file| format!("\"{}\"", &blake3::hash(file.bytes).to_hex()[..32]))
+        .collect()
 });
 
 /// The file at `path`, if there is one; its head alone if the browser has it.
@@ -64,14 +67,23 @@ pub(crate) fn serve(path: &str, asked: &HeaderMap) -> Option<Response<Body>> {
     };
     let at = FILES.iter().position(|file| file.path == path)?;
     let (file, tag) = (&FILES[at], &TAGS[at]);
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let known = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|known| known.to_str().ok());
     let known = known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag));
-    let body = if known { Body::empty() } else { Body::from(Bytes::from_static(file.bytes)) };
+    let body = if known {
+        Body::empty()
+    } else {
+        Body::from(Bytes::from_static(file.bytes))
+    };
     let mut response = Response::new(body);
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    let host = asked.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = asked
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     let policy = policy(host);
     let headers = response.headers_mut();
     for (name, value) in [
@@ -115,10 +127,21 @@ mod tests {
     fn every_file_that_the_page_names_is_served() {
         let text = |file: &File| String::from_utf8_lossy(file.bytes).into_owned();
         let named = FILES.iter().map(text).collect::<String>();
-        for piece in named.split(['"', '\'']).filter(|piece| !piece.contains(char::is_whitespace)) {
-            let Some(name) = piece.strip_prefix("./").or_else(|| piece.strip_prefix('/')) else { continue };
-            if [".js", ".css", ".svg"].iter().any(|end| name.ends_with(end)) {
-                assert!(serve(&format!("/{name}"), &HeaderMap::new()).is_some(), "{piece}");
+        for piece in named
+            .split(['"', '\''])
+            .filter(|piece| !piece.contains(char::is_whitespace))
+        {
+            let Some(name) = piece.strip_prefix("./").or_else(|| piece.strip_prefix('/')) else {
+                continue;
+            };
+            if [".js", ".css", ".svg"]
+                .iter()
+                .any(|end| name.ends_with(end))
+            {
+                assert!(
+                    serve(&format!("/{name}"), &HeaderMap::new()).is_some(),
+                    "{piece}"
+                );
             }
         }
     }
@@ -129,7 +152,10 @@ mod tests {
         assert_eq!(first.headers()[header::CONTENT_TYPE], MARKUP);
         let mut asked = HeaderMap::new();
         asked.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
-        assert_eq!(serve("/", &asked).unwrap().status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(
+            serve("/", &asked).unwrap().status(),
+            StatusCode::NOT_MODIFIED
+        );
         assert!(serve("/../Cargo.toml", &asked).is_none());
     }
 }

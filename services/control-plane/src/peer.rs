@@ -58,14 +58,37 @@ impl Rules {
     /// # Errors
     /// A sentence about the network that is none.
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let origins: Vec<String> =
-            config.allowed_origins.iter().map(|origin| normal(origin).to_owned()).collect();
-        let of_origins = origins.iter().filter_map(|origin| authority(origin)).map(host_of);
-        let hosts = config.allowed_hosts.iter().map(String::as_str).chain(of_origins);
+        let origins: Vec<String> = config
+            .allowed_origins
+            .iter()
+            .map(|origin| normal(origin).to_owned())
+            .collect();
+        let of_origins = origins
+            .iter()
+            .filter_map(|origin| authority(origin))
+            .map(host_of);
+        let hosts = config
+            .allowed_hosts
+            .iter()
+            .map(String::as_str)
+            .chain(of_origins);
         let hosts = hosts.map(str::to_ascii_lowercase).collect();
-        let local: Result<_, _> = config.local_networks.iter().map(|text| text.parse()).collect();
-        let proxies = config.trusted_proxies.iter().map(IpAddr::to_canonical).collect();
-        Ok(Self { origins, hosts, proxies, local: local? })
+        let local: Result<_, _> = config
+            .local_networks
+            .iter()
+            .map(|text| text.parse())
+            .collect();
+        let proxies = config
+            .trusted_proxies
+            .iter()
+            .map(IpAddr::to_canonical)
+            .collect();
+        Ok(Self {
+            origins,
+            hosts,
+            proxies,
+            local: local?,
+        })
     }
 
     /// Judges a request that came from `socket`.
@@ -86,14 +109,20 @@ impl Rules {
             false => socket,
         };
         let origin = self.origin(socket, headers)?;
-        Ok(Peer { address, local: near && !(proxied && forwarded), origin })
+        Ok(Peer {
+            address,
+            local: near && !(proxied && forwarded),
+            origin,
+        })
     }
 
     /// The last address of `X-Forwarded-For` that is no trusted proxy's.
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         let hops = lines.iter().rev().filter_map(|line| line.to_str().ok());
-        let hops = hops.flat_map(|line| line.rsplit(',')).map(|hop| hop.trim().parse::<IpAddr>());
+        let hops = hops
+            .flat_map(|line| line.rsplit(','))
+            .map(|hop| hop.trim().parse::<IpAddr>());
         hops.map_while(Result::ok)
             .map(|hop| hop.to_canonical())
             .find(|hop| !self.proxies.contains(hop))
@@ -103,7 +132,9 @@ impl Rules {
         let Some(origin) = headers.get(header::ORIGIN) else {
             return Ok(Origin::Absent);
         };
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         let host = host.unwrap_or_default().to_ascii_lowercase();
         let name = host_of(&host);
         let known = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
@@ -114,7 +145,9 @@ impl Rules {
         }
         let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
         let origin = normal(&origin);
-        let Some(page) = authority(origin) else { return Ok(Origin::Foreign) };
+        let Some(page) = authority(origin) else {
+            return Ok(Origin::Foreign);
+        };
         let same = plain(page) == plain(&host);
         let loopback =
             socket.is_loopback() && is_loopback_name(host_of(page)) && is_loopback_name(name);
@@ -147,11 +180,17 @@ impl Network {
         match (self.first, address) {
             (IpAddr::V4(first), IpAddr::V4(address)) => {
                 let shift = 32 - self.bits;
-                (first.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+                (first.to_bits() ^ address.to_bits())
+                    .checked_shr(shift)
+                    .unwrap_or(0)
+                    == 0
             }
             (IpAddr::V6(first), IpAddr::V6(address)) => {
                 let shift = 128 - self.bits;
-                (first.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+                (first.to_bits() ^ address.to_bits())
+                    .checked_shr(shift)
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         }
@@ -170,7 +209,14 @@ impl std::str::FromStr for Network {
             "" => most,
             bits => bits.trim().parse().map_err(|_| wrong())?,
         };
-        if bits > most { Err(wrong()) } else { Ok(Self { first: first.to_canonical(), bits }) }
+        if bits > most {
+            Err(wrong())
+        } else {
+            Ok(Self {
+                first: first.to_canonical(),
+                bits,
+            })
+        }
     }
 }
 
@@ -188,7 +234,10 @@ fn authority(origin: &str) -> Option<&str> {
 
 /// `host[:port]` without the port that its scheme implies.
 fn plain(authority: &str) -> &str {
-    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
+    authority
+        .strip_suffix(":80")
+        .or_else(|| authority.strip_suffix(":443"))
+        .unwrap_or(authority)
 }
 
 /// The host of `host[:port]`, brackets of IPv6 kept.
@@ -201,7 +250,9 @@ fn host_of(authority: &str) -> &str {
 
 fn is_loopback_name(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
-    let address = bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    let address = bare
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.to_canonical().is_loopback());
     address || bare == "localhost" || bare.ends_with(".localhost")
 }
 
@@ -233,28 +284,64 @@ mod tests {
             judge(&rules, from, &[("origin", origin), ("host", host)]).map(|peer| peer.origin)
         };
         let (allowed, foreign) = (Ok(Origin::Allowed), Ok(Origin::Foreign));
-        assert_eq!(origin(LOOPBACK, "http://127.0.0.1:18789", "127.0.0.1:18789"), allowed);
-        assert_eq!(origin(LOOPBACK, "http://localhost:5173", "127.0.0.1:18789"), allowed);
+        assert_eq!(
+            origin(LOOPBACK, "http://127.0.0.1:18789", "127.0.0.1:18789"),
+            allowed
+        );
+        assert_eq!(
+            origin(LOOPBACK, "http://localhost:5173", "127.0.0.1:18789"),
+            allowed
+        );
         assert_eq!(origin("::1", "http://[::1]:18789", "[::1]:18789"), allowed);
-        assert_eq!(origin("192.0.2.9", "http://192.0.2.1:18789", "192.0.2.1:18789"), allowed);
-        assert_eq!(origin("192.0.2.9", "https://desk.example", "192.0.2.1:18789"), allowed);
-        assert_eq!(origin("192.0.2.9", "https://desk.example", "desk.example"), allowed);
-        assert_eq!(origin(LOOPBACK, "https://evil.example", "127.0.0.1:18789"), foreign);
+        assert_eq!(
+            origin("192.0.2.9", "http://192.0.2.1:18789", "192.0.2.1:18789"),
+            allowed
+        );
+        assert_eq!(
+            origin("192.0.2.9", "https://desk.example", "192.0.2.1:18789"),
+            allowed
+        );
+        assert_eq!(
+            origin("192.0.2.9", "https://desk.example", "desk.example"),
+            allowed
+        );
+        assert_eq!(
+            origin(LOOPBACK, "https://evil.example", "127.0.0.1:18789"),
+            foreign
+        );
         assert_eq!(origin(LOOPBACK, "null", "127.0.0.1:18789"), foreign);
-        assert_eq!(origin("192.0.2.9", "http://localhost", "192.0.2.1:18789"), foreign);
-        assert_eq!(origin(LOOPBACK, "http://localhost.evil.example", "localhost:1"), foreign);
-        assert_eq!(origin(LOOPBACK, "http://localhost@evil.example", "localhost:1"), foreign);
+        assert_eq!(
+            origin("192.0.2.9", "http://localhost", "192.0.2.1:18789"),
+            foreign
+        );
+        assert_eq!(
+            origin(LOOPBACK, "http://localhost.evil.example", "localhost:1"),
+            foreign
+        );
+        assert_eq!(
+            origin(LOOPBACK, "http://localhost@evil.example", "localhost:1"),
+            foreign
+        );
     }
 
     #[test]
     fn a_rebound_name_is_turned_away_but_a_client_without_origin_is_not() {
         let rules = rules(|config| config.allowed_hosts = vec!["Box.lan".into()]);
-        let evil = [("origin", "http://evil.example"), ("host", "evil.example:18789")];
+        let evil = [
+            ("origin", "http://evil.example"),
+            ("host", "evil.example:18789"),
+        ];
         let turned = judge(&rules, LOOPBACK, &evil).unwrap_err();
         assert_eq!(turned, Turned::Host("evil.example".into()));
         assert!(turned.to_string().contains("allowed_hosts"));
-        let own = [("origin", "http://box.lan:18789"), ("host", "box.lan:18789")];
-        assert_eq!(judge(&rules, "192.0.2.9", &own).unwrap().origin, Origin::Allowed);
+        let own = [
+            ("origin", "http://box.lan:18789"),
+            ("host", "box.lan:18789"),
+        ];
+        assert_eq!(
+            judge(&rules, "192.0.2.9", &own).unwrap().origin,
+            Origin::Allowed
+        );
         let client = judge(&rules, LOOPBACK, &[("host", "anything")]).unwrap();
         assert_eq!((client.origin, client.local), (Origin::Absent, true));
     }
@@ -266,12 +353,18 @@ mod tests {
         assert_eq!(judge(&strict, LOOPBACK, &far), Err(Turned::Proxy));
         let trusting = rules(|config| config.trusted_proxies = vec![LOOPBACK.parse().unwrap()]);
         let peer = judge(&trusting, LOOPBACK, &far).unwrap();
-        assert_eq!((peer.address, peer.local), ("198.51.100.7".parse().unwrap(), false));
+        assert_eq!(
+            (peer.address, peer.local),
+            ("198.51.100.7".parse().unwrap(), false)
+        );
         let spoofed = [("x-forwarded-for", "127.0.0.1, 198.51.100.7, 127.0.0.1")];
         let peer = judge(&trusting, LOOPBACK, &spoofed).unwrap();
         assert_eq!(peer.address.to_string(), "198.51.100.7");
         let remote = judge(&trusting, "203.0.113.4", &far).unwrap();
-        assert_eq!((remote.address.to_string().as_str(), remote.local), ("203.0.113.4", false));
+        assert_eq!(
+            (remote.address.to_string().as_str(), remote.local),
+            ("203.0.113.4", false)
+        );
     }
 
     #[test]
@@ -280,7 +373,10 @@ mod tests {
         assert!(judge(&rules, "172.18.0.1", &[]).unwrap().local);
         assert!(judge(&rules, "::ffff:172.18.0.1", &[]).unwrap().local);
         assert!(!judge(&rules, "172.32.0.1", &[]).unwrap().local);
-        let wrong = Config { local_networks: vec!["172.16/99".into()], ..Config::default() };
+        let wrong = Config {
+            local_networks: vec!["172.16/99".into()],
+            ..Config::default()
+        };
         assert!(Rules::new(&wrong).unwrap_err().contains("172.16/99"));
         let all: Network = "0.0.0.0/0".parse().unwrap();
         assert!(all.holds("203.0.113.4".parse().unwrap()));

@@ -17,7 +17,11 @@ pub(crate) struct Recent<K, V> {
 impl<K: Eq + Hash + Clone, V> Recent<K, V> {
     /// An empty one.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, entries: HashMap::new(), order: VecDeque::new() }
+        Self {
+            most,
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 
     /// The value of `key`.
@@ -36,7 +40,9 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         }
         self.order.push_back(key);
         while self.entries.len() > self.most {
-            let Some(oldest) = self.order.pop_front() else { return };
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
             self.entries.remove(&oldest);
         }
     }
@@ -53,7 +59,10 @@ mod tests {
         recent.note("b".to_owned(), 2);
         recent.note("a".to_owned(), 3);
         recent.note("c".to_owned(), 4);
-        assert_eq!((recent.find("a"), recent.find("b"), recent.find("c")), (Some(&3), None, Some(&4)));
+        assert_eq!(
+            (recent.find("a"), recent.find("b"), recent.find("c")),
+            (Some(&3), None, Some(&4))
+        );
         assert_eq!(recent.order.len(), 2);
     }
 }

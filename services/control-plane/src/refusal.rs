@@ -49,7 +49,11 @@ impl Refusal {
                 let details = json!({
                     "code": "MISSING_SCOPE", "missingScope": scope.name(), "requiredScopes": [scope.name()],
                 });
-                Error { code: "FORBIDDEN", details: Some(details), ..error }
+                Error {
+                    code: "FORBIDDEN",
+                    details: Some(details),
+                    ..error
+                }
             }
             Self::Busy(message) => Error {
                 code: "UNAVAILABLE",
@@ -104,6 +108,9 @@ mod tests {
     #[test]
     fn busy_may_be_tried_again() {
         let error = Refusal::Busy("x".into()).error(4);
-        assert_eq!((error.code, error.retryable, error.retry_after_ms), ("UNAVAILABLE", Some(true), Some(1000)));
+        assert_eq!(
+            (error.code, error.retryable, error.retry_after_ms),
+            ("UNAVAILABLE", Some(true), Some(1000))
+        );
     }
 }

@@ -81,7 +81,11 @@ impl Runs {
     /// None.
     pub(crate) fn new() -> Self {
         let (ended, names) = (Recent::new(REMEMBERED), Recent::new(REMEMBERED));
-        Self { running: HashMap::new(), ended, names }
+        Self {
+            running: HashMap::new(),
+            ended,
+            names,
+        }
     }
 
     /// A client asked for the run `id`; on the bus it is the turn `turn_id`.
@@ -117,9 +121,10 @@ impl Runs {
 
     /// The runs of a session.
     pub(crate) fn of(&self, agent: &str, session_key: &str) -> Vec<Running> {
-        let theirs = self.running.iter().filter(|(_, run)| {
-            run.agent == agent && run.session_key == session_key
-        });
+        let theirs = self
+            .running
+            .iter()
+            .filter(|(_, run)| run.agent == agent && run.session_key == session_key);
         theirs.map(|(turn_id, run)| running(turn_id, run)).collect()
     }
 
@@ -127,7 +132,13 @@ impl Runs {
     pub(crate) fn find(&self, id: &str) -> Option<(Running, &str, &str)> {
         let found = self.running.get_key_value(id);
         let found = found.or_else(|| self.running.iter().find(|(_, run)| run.id == id));
-        found.map(|(turn_id, run)| (running(turn_id, run), run.agent.as_str(), run.session_key.as_str()))
+        found.map(|(turn_id, run)| {
+            (
+                running(turn_id, run),
+                run.agent.as_str(),
+                run.session_key.as_str(),
+            )
+        })
     }
 
     /// A piece of an answer.
@@ -182,14 +193,17 @@ impl Runs {
         }
         let (agent, key) = (event.agent.clone(), event.session_key.clone());
         self.run(&event.turn_id, &agent, &key, now);
-        let Some(mut run) = self.running.remove(&event.turn_id) else { return Vec::new() };
+        let Some(mut run) = self.running.remove(&event.turn_id) else {
+            return Vec::new();
+        };
         self.ended.note(event.turn_id.clone(), ());
         run.end(what, event.at_ms)
     }
 
     /// Forgets runs of which nothing was heard for long.
     pub(crate) fn forget(&mut self, now: Instant) {
-        self.running.retain(|_, run| now.duration_since(run.touched) < SILENCE);
+        self.running
+            .retain(|_, run| now.duration_since(run.touched) < SILENCE);
     }
 
     fn run(&mut self, turn_id: &str, agent: &str, key: &str, now: Instant) -> &mut Run {
@@ -199,16 +213,19 @@ impl Runs {
             quiet.and_then(|turn_id| self.running.remove(&turn_id));
         }
         let id = self.names.find(turn_id).map_or(turn_id, String::as_str);
-        let run = self.running.entry(turn_id.to_owned()).or_insert_with(|| Run {
-            id: id.to_owned(),
-            agent: agent.to_owned(),
-            session_key: key.to_owned(),
-            seq: 0,
-            text: String::new(),
-            anew: false,
-            begun: false,
-            touched: now,
-        });
+        let run = self
+            .running
+            .entry(turn_id.to_owned())
+            .or_insert_with(|| Run {
+                id: id.to_owned(),
+                agent: agent.to_owned(),
+                session_key: key.to_owned(),
+                seq: 0,
+                text: String::new(),
+                anew: false,
+                begun: false,
+                touched: now,
+            });
         run.touched = now;
         run
     }
@@ -219,7 +236,9 @@ impl Run {
     fn end(&mut self, what: &What, at_ms: i64) -> Vec<Tale> {
         let life = |phase: &str| json!({"phase": phase, "endedAt": at_ms});
         match what {
-            What::Answered(Answered { text, stop_reason, .. }) => {
+            What::Answered(Answered {
+                text, stop_reason, ..
+            }) => {
                 let message = (!text.is_empty()).then(|| Chat::message(text, at_ms));
                 let ended = self.life(at_ms, life("end"));
                 vec![ended, self.tell(Chat::last("final", stop_reason, message))]
@@ -228,7 +247,10 @@ impl Run {
                 let partial = Some(&aborted.partial_text).filter(|text| !text.is_empty());
                 let message = partial.map(|text| Chat::message(text, at_ms));
                 let ended = self.life(at_ms, life("end"));
-                vec![ended, self.tell(Chat::last("aborted", &aborted.why, message))]
+                vec![
+                    ended,
+                    self.tell(Chat::last("aborted", &aborted.why, message)),
+                ]
             }
             What::Failed(failed) => {
                 let ended = self.life(at_ms, life("error"));
@@ -240,7 +262,10 @@ impl Run {
                     kind: "unknown".into(),
                     ..Failed::default()
                 };
-                vec![self.life(at_ms, life("error")), self.tell(Chat::error(&failed))]
+                vec![
+                    self.life(at_ms, life("error")),
+                    self.tell(Chat::error(&failed)),
+                ]
             }
         }
     }
@@ -250,7 +275,11 @@ impl Run {
         let (since_protocol, worth) = (chat.since_protocol(), chat.worth());
         let key = session::to_client(&self.agent, &self.session_key);
         let event = Arc::new(chat.event(&self.id, &key, &self.agent, self.seq));
-        Tale { event, since_protocol, worth }
+        Tale {
+            event,
+            since_protocol,
+            worth,
+        }
     }
 
     fn life(&mut self, at_ms: i64, data: Value) -> Tale {
@@ -261,12 +290,19 @@ impl Run {
             "data": data, "seq": self.seq, "ts": at_ms,
         });
         let event = Arc::new(ws::Event::new("agent", &payload, None));
-        Tale { event, since_protocol: 3, worth: Worth::Droppable }
+        Tale {
+            event,
+            since_protocol: 3,
+            worth: Worth::Droppable,
+        }
     }
 }
 
 fn running(turn_id: &str, run: &Run) -> Running {
-    Running { id: run.id.clone(), turn_id: turn_id.to_owned() }
+    Running {
+        id: run.id.clone(),
+        turn_id: turn_id.to_owned(),
+    }
 }
 
 #[cfg(test)]

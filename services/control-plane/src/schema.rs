@@ -56,7 +56,11 @@ fn sentence(path: &str, said: &str) -> String {
     };
     if said.starts_with("missing field") {
         let missing = format!("must have required property '{quoted}'");
-        return if path.is_empty() { missing } else { at(missing) };
+        return if path.is_empty() {
+            missing
+        } else {
+            at(missing)
+        };
     }
     if said.starts_with("unknown field") {
         let parent = path.strip_suffix(&format!("/{quoted}")).unwrap_or(path);
@@ -66,7 +70,9 @@ fn sentence(path: &str, said: &str) -> String {
     if said.starts_with("unknown variant") {
         return at(NOT_ALLOWED.into());
     }
-    let Some((_, expected)) = said.split_once("expected ") else { return at(said.to_owned()) };
+    let Some((_, expected)) = said.split_once("expected ") else {
+        return at(said.to_owned());
+    };
     let kind = match expected {
         text if text.starts_with("a string") || text.starts_with("a borrowed") => "string",
         text if text.starts_with("a boolean") => "boolean",
@@ -106,13 +112,19 @@ mod tests {
     #[test]
     fn mistakes_are_told_as_the_reference_tells_them() {
         assert_eq!(why("{}"), "must have required property 'sessionKey'");
-        assert_eq!(why(r#"{"sessionKey":"m","x":1}"#), "at root: unexpected property 'x'");
+        assert_eq!(
+            why(r#"{"sessionKey":"m","x":1}"#),
+            "at root: unexpected property 'x'"
+        );
         assert_eq!(why(r#"{"sessionKey":5}"#), "at /sessionKey: must be string");
         assert_eq!(
             why(r#"{"sessionKey":""}"#),
             "at /sessionKey: must NOT have fewer than 1 characters"
         );
-        assert_eq!(why(r#"{"sessionKey":"m","limit":-1}"#), "at /limit: must be integer");
+        assert_eq!(
+            why(r#"{"sessionKey":"m","limit":-1}"#),
+            "at /limit: must be integer"
+        );
         assert_eq!(
             why(r#"{"sessionKey":"m","client":{"id":"a"}}"#),
             "at /client: must have required property 'caps'"

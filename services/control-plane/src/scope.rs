@@ -89,7 +89,11 @@ mod tests {
     #[test]
     fn admin_includes_all_and_write_includes_read() {
         let scopes = |names: &[&str]| Scopes::granted(names.iter().copied());
-        assert!(Scope::ALL.iter().all(|&scope| scopes(&["operator.admin"]).allow(scope)));
+        assert!(
+            Scope::ALL
+                .iter()
+                .all(|&scope| scopes(&["operator.admin"]).allow(scope))
+        );
         assert!(scopes(&["operator.write"]).allow(Scope::Read));
         assert!(!scopes(&["operator.write"]).allow(Scope::Approvals));
         assert!(!scopes(&["operator.read"]).allow(Scope::Write));
@@ -98,7 +102,14 @@ mod tests {
     #[test]
     fn who_asks_for_nothing_known_gets_nothing() {
         let asked = ["operator.read", "root", "operator.read"];
-        assert_eq!(Scopes::granted(asked.into_iter()).names(), ["operator.read"]);
-        assert!(Scope::ALL.iter().all(|&scope| !Scopes::default().allow(scope)));
+        assert_eq!(
+            Scopes::granted(asked.into_iter()).names(),
+            ["operator.read"]
+        );
+        assert!(
+            Scope::ALL
+                .iter()
+                .all(|&scope| !Scopes::default().allow(scope))
+        );
     }
 }

@@ -48,14 +48,25 @@ impl Sends {
     ///
     /// # Errors
     /// [`Conflict`].
-    pub(crate) fn of(&self, key: &str, content: [u8; 32], now: Instant) -> Result<Arc<Sent>, Conflict> {
+    pub(crate) fn of(
+        &self,
+        key: &str,
+        content: [u8; 32],
+        now: Instant,
+    ) -> Result<Arc<Sent>, Conflict> {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.find(key).filter(|sent| now.duration_since(sent.at) < REMEMBERED_FOR);
+        let known = recent
+            .find(key)
+            .filter(|sent| now.duration_since(sent.at) < REMEMBERED_FOR);
         match known {
             Some(sent) if sent.content == content => Ok(sent.clone()),
             Some(_) => Err(Conflict),
             None => {
-                let sent = Arc::new(Sent { content, at: now, stored: OnceCell::new() });
+                let sent = Arc::new(Sent {
+                    content,
+                    at: now,
+                    stored: OnceCell::new(),
+                });
                 recent.note(key.to_owned(), sent.clone());
                 Ok(sent)
             }
@@ -101,7 +112,13 @@ mod tests {
         let (sends, now) = (Sends::default(), Instant::now());
         let sent = sends.of("k", [1; 32], now).unwrap();
         assert_eq!(sent.once(async || Err("away")).await, Err("away"));
-        assert_eq!(sent.once(async || Ok::<_, &str>(())).await, Ok(Novelty::New));
-        assert_eq!(sent.once(async || Err("not asked")).await, Ok(Novelty::Repeated));
+        assert_eq!(
+            sent.once(async || Ok::<_, &str>(())).await,
+            Ok(Novelty::New)
+        );
+        assert_eq!(
+            sent.once(async || Err("not asked")).await,
+            Ok(Novelty::Repeated)
+        );
     }
 }

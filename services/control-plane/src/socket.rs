@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     io::{self, Read, Write},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -57,7 +57,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_frame_size(Some(max_bytes));
         let context =
             WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self { stream, context, flushing: false }
+        Self {
+            stream,
+            context,
+            flushing: false,
+        }
     }
 
     /// From now on messages may have `max_bytes`.
@@ -74,27 +78,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Queues a text message; [`Socket::turn`] writes it.
-    pub(crate) async fn queue(&mut self, text: String) {
-        self.put(Message::text(text)).await;
+    pub(crate) fn queue(&mut self, text: String) {
+        self.put(Message::text(text));
     }
 
     /// Queues a ping.
-    pub(crate) async fn ping(&mut self) {
-        self.put(Message::Ping(bytes::Bytes::new())).await;
+    pub(crate) fn ping(&mut self) {
+        self.put(Message::Ping(bytes::Bytes::new()));
     }
 
-    async fn put(&mut self, message: Message) {
-        let mut message = Some(message);
+    fn put(&mut self, message: Message) {
         self.flushing = true;
-        poll_fn(|cx| {
-            let mut io = Io { stream: &mut self.stream, cx };
-            if let Some(message) = message.take() {
-                // Queued whatever happens; a broken stream shows when it is flushed.
-                let _ = self.context.write(&mut io, message);
-            }
-            Poll::Ready(())
-        })
-        .await;
+        // Nobody has to be woken: whoever turns next asks the stream again.
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut io = Io {
+            stream: &mut self.stream,
+            cx,
+        };
+        // Queued whatever happens; a broken stream shows when it is flushed.
+        let _ = self.context.write(&mut io, message);
     }
 
     /// Moves bytes both ways until something is to be told; hears nothing unless `listen`.
@@ -105,7 +107,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>, listen: bool) -> Poll<Turn> {
-        let mut io = Io { stream: &mut self.stream, cx };
+        let mut io = Io {
+            stream: &mut self.stream,
+            cx,
+        };
         let mut idle = Poll::Pending;
         if self.flushing {
             match self.context.flush(&mut io) {
@@ -143,11 +148,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Writes what is queued, a close frame, and waits a moment until the other end has seen it.
     pub(crate) async fn close(mut self, code: u16, reason: &str) {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: cut(reason).into() };
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: cut(reason).into(),
+        };
         let mut frame = Some(frame);
         let goodbye = async {
             poll_fn(|cx| {
-                let mut io = Io { stream: &mut self.stream, cx };
+                let mut io = Io {
+                    stream: &mut self.stream,
+                    cx,
+                };
                 let flushed = match frame.take() {
                     Some(frame) => self.context.close(&mut io, Some(frame)),
                     None => self.context.flush(&mut io),
@@ -247,7 +258,10 @@ mod tests {
         socket.allow(5000);
         assert!(matches!(socket.turn(true).await, Turn::Heard(text) if text.len() == 5000));
         far.write_all(&frame(1, &[b'x'; 5001])[..10]).await.unwrap();
-        assert!(matches!(socket.turn(true).await, Turn::Broken(1009)), "by the header alone");
+        assert!(
+            matches!(socket.turn(true).await, Turn::Broken(1009)),
+            "by the header alone"
+        );
     }
 
     #[tokio::test]

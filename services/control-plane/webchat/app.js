@@ -179,7 +179,7 @@ async function deliver(entry) {
 async function stop() {
   try {
     const { aborted } = await connection.request("chat.abort", { sessionKey });
-    if (aborted === false) conversation.endAll("aborted");
+    if (aborted === false) conversation.letGo();
     refreshSoon();
   } catch {
     // The button comes back by itself.
@@ -239,7 +239,7 @@ function refreshSoon() {
 // A lost last word of a run is found in the history; a run of which nothing is ever heard again is given up.
 function watch() {
   const silence = conversation.silence(Date.now());
-  if (silence > GIVE_UP_MS) conversation.endAll("aborted");
+  if (silence > GIVE_UP_MS) conversation.letGo();
   else if (silence > QUIET_MS && connection.state.name === "online") load();
 }
 

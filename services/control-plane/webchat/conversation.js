@@ -122,13 +122,13 @@ export class Conversation {
     return [...this.#runs.values()].reduce((longest, { heardAt }) => Math.max(longest, now - heardAt), 0);
   }
 
-  /** Ends every run that is still open, with `state` for those that have said something. */
-  endAll(state, note = "") {
-    for (const { entry } of [...this.#runs.values()]) {
-      this.#close(entry);
-      if (entry.text) Object.assign(entry, { state, note });
+  /** Waits no longer for any answer; an event of one brings it back. */
+  letGo() {
+    for (const { entry } of this.#runs.values()) {
+      if (entry.text) entry.state = "aborted";
       else this.entries = this.entries.filter((other) => other !== entry);
     }
+    this.#runs.clear();
     this.#changed(null);
   }
 
@@ -186,7 +186,8 @@ export class Conversation {
   #run(runId, now) {
     let run = this.#runs.get(runId);
     if (!run) {
-      const entry = {
+      const known = this.entries.find(({ key, id }) => key === `run:${runId}` && id === null);
+      const entry = known ?? {
         key: `run:${runId}`,
         id: null,
         role: "assistant",
@@ -198,7 +199,7 @@ export class Conversation {
       };
       run = { entry, seq: -1, heardAt: now };
       this.#runs.set(runId, run);
-      this.entries.push(entry);
+      if (!known) this.entries.push(entry);
       this.#changed(null);
     }
     return run;

@@ -20,6 +20,7 @@ pub mod home;
 mod pairing;
 mod servers;
 mod services;
+mod terminal;
 
 /// The name of the settings file, in the folder one stands in or in the data folder.
 const FILE: &str = "openclaw.toml";

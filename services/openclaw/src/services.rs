@@ -13,8 +13,8 @@ use clap::ValueEnum;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
-use crate::Settings;
 use crate::home::Home;
+use crate::{Settings, terminal};
 
 /// Pauses before a service that ended is started again, from first to longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -125,10 +125,7 @@ impl Service {
                 let (account, media) = (account.clone(), media());
                 Box::pin(async move { adapter_telegram::run(ctx, &account, media, config).await })
             }
-            Self::Loopback => Box::pin(adapter_loopback::run(
-                ctx,
-                adapter_loopback::Config::default(),
-            )),
+            Self::Loopback => Box::pin(terminal::run(ctx, media())),
         }
     }
 }

@@ -13,6 +13,7 @@ use proto::{
 use tracing::{debug, info};
 
 use crate::{
+    moves::Moves,
     people::{Asked, People},
     policy::Verdict,
     route::{Admitted, Decision},
@@ -21,6 +22,7 @@ use crate::{
 
 pub mod commands;
 mod config;
+pub mod moves;
 pub mod people;
 pub mod policy;
 pub mod route;
@@ -38,11 +40,15 @@ pub async fn run(ctx: chassis::Context, config: Config, redis_url: &str) -> anyh
     let people = People::load(&ctx.bus)
         .await
         .context("reading who is paired")?;
+    let moves = Moves::load(&ctx.bus)
+        .await
+        .context("reading which groups moved")?;
     let router = Arc::new(Router {
         bus: ctx.bus.clone(),
         config,
         store,
         people,
+        moves,
     });
     let source = Source::partitions(&ctx.bus, "IN", "router");
     drop(ctx.ready);
@@ -59,6 +65,7 @@ pub async fn run(ctx: chassis::Context, config: Config, redis_url: &str) -> anyh
     let keeping_up = async {
         tokio::select! {
             kept = router.people.keep_up() => kept,
+            kept = router.moves.keep_up() => kept,
             () = ctx.stop.cancelled() => Ok(()),
         }
     };
@@ -71,6 +78,7 @@ struct Router {
     config: Config,
     store: Store,
     people: People,
+    moves: Moves,
 }
 
 impl Router {
@@ -83,7 +91,7 @@ impl Router {
         if delivery.subject.split('.').nth(3) != Some(subject::token(&address.platform).as_str()) {
             return Outcome::Dead("an inbound under another platform's subject".into());
         }
-        let key = route::session_key(inbound);
+        let key = self.moves.origin(route::session_key(inbound));
         let keys = Keys::new(
             &inbound.id,
             &id::of_session(&key),
@@ -159,6 +167,9 @@ impl Router {
                 Err(error) => return again(&error, delivery.attempt),
             },
         };
+        if let Err(error) = self.moves.remember(inbound, &key).await {
+            return again(&error, delivery.attempt);
+        }
         match self.act(&decision, inbound, &keys).await {
             Ok(()) => Outcome::Ack,
             Err(error) => again(&error, delivery.attempt),

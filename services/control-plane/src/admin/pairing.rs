@@ -4,7 +4,10 @@ use bus::{Bucket, Bus, Store};
 use chassis::clock::now_ms;
 use proto::{
     id,
-    v1::{PairingDecision, PairingEntry, PairingListReply, PairingListRequest, pairing_server::Pairing},
+    v1::{
+        PairingDecision, PairingEntry, PairingListReply, PairingListRequest,
+        pairing_server::Pairing,
+    },
 };
 use tonic::{Request, Response, Status};
 
@@ -33,7 +36,9 @@ impl People {
     async fn approved(&self, code: &str) -> Result<Option<PairingEntry>, Refusal> {
         let all = self.store().all::<PairingEntry>().await?;
         let mut approved = all.into_iter().filter(|(key, ..)| key.starts_with("ok."));
-        Ok(approved.find(|(_, entry, _)| entry.code == code).map(|(_, entry, _)| entry))
+        Ok(approved
+            .find(|(_, entry, _)| entry.code == code)
+            .map(|(_, entry, _)| entry))
     }
 
     async fn approve(&self, code: &str) -> Result<PairingEntry, Refusal> {
@@ -48,7 +53,10 @@ impl People {
             return Err(unknown(&code));
         }
         let key = admitted(&asked);
-        let entry = PairingEntry { decided_at_ms: now_ms, ..asked };
+        let entry = PairingEntry {
+            decided_at_ms: now_ms,
+            ..asked
+        };
         if store.create(&key, &entry).await?.is_none() {
             // In already, under an older code: renewed, so that this code finds its entry too.
             store.put(&key, &entry).await?;
@@ -63,7 +71,10 @@ impl People {
         let asked = store.get::<PairingEntry>(&ask(&code)).await?;
         let (asked, _) = asked.ok_or_else(|| unknown(&code))?;
         store.delete(&ask(&code)).await?;
-        Ok(PairingEntry { decided_at_ms: now_ms(), ..asked })
+        Ok(PairingEntry {
+            decided_at_ms: now_ms(),
+            ..asked
+        })
     }
 
     async fn list(&self, platform: &str) -> Result<PairingListReply, Refusal> {
@@ -90,27 +101,36 @@ impl Pairing for People {
         &self,
         request: Request<PairingListRequest>,
     ) -> Result<Response<PairingListReply>, Status> {
-        Ok(Response::new(self.list(&request.into_inner().platform).await?))
+        Ok(Response::new(
+            self.list(&request.into_inner().platform).await?,
+        ))
     }
 
     async fn approve(
         &self,
         request: Request<PairingDecision>,
     ) -> Result<Response<PairingEntry>, Status> {
-        Ok(Response::new(self.approve(&request.into_inner().code).await?))
+        Ok(Response::new(
+            self.approve(&request.into_inner().code).await?,
+        ))
     }
 
     async fn reject(
         &self,
         request: Request<PairingDecision>,
     ) -> Result<Response<PairingEntry>, Status> {
-        Ok(Response::new(self.reject(&request.into_inner().code).await?))
+        Ok(Response::new(
+            self.reject(&request.into_inner().code).await?,
+        ))
     }
 }
 
 /// The code as it is kept: people type it in small letters and with blanks or hyphens.
 fn sound(typed: &str) -> Result<String, Refusal> {
-    let code: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let code: String = typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .collect();
     let code = code.to_ascii_uppercase();
     match code.len() == LETTERS_OF_A_CODE && code.chars().all(|c| LETTERS.contains(c)) {
         true => Ok(code),
@@ -131,7 +151,12 @@ fn ask(code: &str) -> String {
 }
 
 fn admitted(entry: &PairingEntry) -> String {
-    let PairingEntry { platform, account, sender_id, .. } = entry;
+    let PairingEntry {
+        platform,
+        account,
+        sender_id,
+        ..
+    } = entry;
     format!("ok.{platform}.{account}.{}", id::of_session(sender_id))
 }
 

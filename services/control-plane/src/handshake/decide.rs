@@ -97,7 +97,9 @@ pub(crate) fn decide(connect: &Connect, protocol: u8, facts: Facts<'_>) -> Verdi
 }
 
 fn judge(connect: &Connect, protocol: u8, facts: Facts<'_>) -> Result<Grant, Rejection> {
-    let role = connect.role().ok_or_else(|| Rejection::invalid("invalid role"))?;
+    let role = connect
+        .role()
+        .ok_or_else(|| Rejection::invalid("invalid role"))?;
     let program = &connect.client;
     match facts.peer.origin {
         Origin::Foreign => return Err(Rejection::origin()),
@@ -122,7 +124,12 @@ fn judge(connect: &Connect, protocol: u8, facts: Facts<'_>) -> Result<Grant, Rej
         None => without_device(connect, protocol, facts.peer.local, asked)?,
     };
     let device = device.map(|device| device.id.0.clone());
-    Ok(Grant { protocol, role, scopes, device })
+    Ok(Grant {
+        protocol,
+        role,
+        scopes,
+        device,
+    })
 }
 
 /// Whether the client knows the shared secret.
@@ -131,9 +138,15 @@ fn prove(connect: &Connect, protocol: u8, secret: &Secret) -> Result<(), Rejecti
         return Ok(());
     }
     let guesses = [&connect.auth.token, &connect.auth.password];
-    let guesses: Vec<_> = guesses.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    let guesses: Vec<_> = guesses
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
     // Not `any`: it would stop at the first that is right.
-    let right = guesses.iter().fold(false, |right, guess| secret.is(guess) | right);
+    let right = guesses
+        .iter()
+        .fold(false, |right, guess| secret.is(guess) | right);
     let (page, device) = (connect.client.is_page(), connect.device.is_some());
     match (right, guesses.is_empty(), device) {
         (true, ..) => Ok(()),
@@ -171,14 +184,24 @@ mod tests {
 
     fn peer(address: &str, origin: Origin) -> Peer {
         let address: std::net::IpAddr = address.parse().unwrap();
-        Peer { address, local: address.is_loopback(), origin }
+        Peer {
+            address,
+            local: address.is_loopback(),
+            origin,
+        }
     }
 
     fn verdict(peer: &Peer, secret: &str, params: Value) -> Result<Grant, Value> {
         let raw = serde_json::value::to_raw_value(&params).unwrap();
         let connect: Connect = schema::read(Some(&raw)).unwrap();
-        let facts = Facts { peer, nonce: "n", now_ms: 0, secret: &Secret::new(secret) };
-        let decided = negotiate(&connect).map(|protocol| (decide(&connect, protocol, facts), protocol));
+        let facts = Facts {
+            peer,
+            nonce: "n",
+            now_ms: 0,
+            secret: &Secret::new(secret),
+        };
+        let decided =
+            negotiate(&connect).map(|protocol| (decide(&connect, protocol, facts), protocol));
         match decided {
             Ok((Verdict::Granted(grant), _)) => Ok(grant),
             Ok((Verdict::Rejected(rejection), protocol)) => {
@@ -233,11 +256,20 @@ mod tests {
         assert_eq!(wrong["details"]["code"], "AUTH_TOKEN_MISMATCH");
         assert_eq!(wrong["details"]["canRetryWithDeviceToken"], false);
         let none = verdict(&near, TOKEN, params(4, "cli", "cli", None)).unwrap_err();
-        assert_eq!((&none["code"], &none["message"]), (&json!("NOT_PAIRED"), &json!("device identity required")));
-        assert_eq!(verdict(&near, TOKEN, params(4, "cli", "cli", Some(""))).unwrap_err(), none);
+        assert_eq!(
+            (&none["code"], &none["message"]),
+            (&json!("NOT_PAIRED"), &json!("device identity required"))
+        );
+        assert_eq!(
+            verdict(&near, TOKEN, params(4, "cli", "cli", Some(""))).unwrap_err(),
+            none
+        );
         let old = verdict(&near, TOKEN, params(3, "cli", "cli", Some("nope"))).unwrap_err();
         assert_eq!(old["details"], Value::Null, "protocol 3 has no details");
-        assert!(verdict(&near, "", params(4, "cli", "cli", None)).is_ok(), "none is asked for");
+        assert!(
+            verdict(&near, "", params(4, "cli", "cli", None)).is_ok(),
+            "none is asked for"
+        );
         let mut password = params(4, "cli", "cli", None);
         password["auth"] = json!({"password": TOKEN});
         assert!(verdict(&near, TOKEN, password).is_ok());
@@ -266,8 +298,14 @@ mod tests {
         assert_eq!(verdict(&near, TOKEN, wide).unwrap().protocol, 4);
         let mut node = params(4, "node-host", "node", Some(TOKEN));
         node["role"] = json!("node");
-        assert_eq!(verdict(&near, TOKEN, node.clone()).unwrap_err()["message"], "device identity required");
+        assert_eq!(
+            verdict(&near, TOKEN, node.clone()).unwrap_err()["message"],
+            "device identity required"
+        );
         node["role"] = json!("superuser");
-        assert_eq!(verdict(&near, TOKEN, node).unwrap_err()["message"], "invalid role");
+        assert_eq!(
+            verdict(&near, TOKEN, node).unwrap_err()["message"],
+            "invalid role"
+        );
     }
 }

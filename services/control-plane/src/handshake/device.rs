@@ -18,7 +18,9 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIEN
 /// What stands before the 32 bytes of an Ed25519 key in a PEM file.
 ///
 /// Source: RFC 8410, section 4, SubjectPublicKeyInfo.
-const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// What is wrong with a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +47,26 @@ impl Fault {
                 "DEVICE_AUTH_SIGNATURE_EXPIRED",
                 "device-signature-stale",
             ),
-            Self::NonceMissing => {
-                ("device nonce required", "DEVICE_AUTH_NONCE_REQUIRED", "device-nonce-missing")
-            }
-            Self::Nonce => {
-                ("device nonce mismatch", "DEVICE_AUTH_NONCE_MISMATCH", "device-nonce-mismatch")
-            }
-            Self::Signature => {
-                ("device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID", "device-signature")
-            }
-            Self::Key => {
-                ("device public key invalid", "DEVICE_AUTH_PUBLIC_KEY_INVALID", "device-public-key")
-            }
+            Self::NonceMissing => (
+                "device nonce required",
+                "DEVICE_AUTH_NONCE_REQUIRED",
+                "device-nonce-missing",
+            ),
+            Self::Nonce => (
+                "device nonce mismatch",
+                "DEVICE_AUTH_NONCE_MISMATCH",
+                "device-nonce-mismatch",
+            ),
+            Self::Signature => (
+                "device signature invalid",
+                "DEVICE_AUTH_SIGNATURE_INVALID",
+                "device-signature",
+            ),
+            Self::Key => (
+                "device public key invalid",
+                "DEVICE_AUTH_PUBLIC_KEY_INVALID",
+                "device-public-key",
+            ),
         }
     }
 }
@@ -99,7 +109,9 @@ pub(crate) fn verify(
     let signature = decode(&device.signature).ok_or(Fault::Signature)?;
     let signature = Signature::from_slice(&signature).map_err(|_| Fault::Signature)?;
     let lines = lines(connect, role, device);
-    let good = lines.iter().any(|line| key.verify_strict(line.as_bytes(), &signature).is_ok());
+    let good = lines
+        .iter()
+        .any(|line| key.verify_strict(line.as_bytes(), &signature).is_ok());
     if good { Ok(()) } else { Err(Fault::Signature) }
 }
 
@@ -109,7 +121,7 @@ fn lines(connect: &Connect, role: Role, device: &Device) -> Vec<String> {
     let client = &connect.client;
     let line = format!(
         "{}|{}|{}|{}|{}|{}|{}",
-        *device.id,
+        device.id.0,
         client.id,
         client.mode,
         role.name(),
@@ -122,8 +134,15 @@ fn lines(connect: &Connect, role: Role, device: &Device) -> Vec<String> {
         Some(nonce) => {
             let plain = |text: &str| text.trim().to_ascii_lowercase();
             let platform = plain(&client.platform);
-            let family = client.device_family.as_deref().map(plain).unwrap_or_default();
-            vec![format!("v3|{line}|{nonce}|{platform}|{family}"), format!("v2|{line}|{nonce}")]
+            let family = client
+                .device_family
+                .as_deref()
+                .map(plain)
+                .unwrap_or_default();
+            vec![
+                format!("v3|{line}|{nonce}|{platform}|{family}"),
+                format!("v2|{line}|{nonce}"),
+            ]
         }
     }
 }
@@ -133,7 +152,10 @@ fn public_key(text: &str) -> Option<[u8; 32]> {
     let bytes = match text.contains("BEGIN") {
         false => decode(text)?,
         true => {
-            let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+            let body: String = text
+                .lines()
+                .filter(|line| !line.starts_with("-----"))
+                .collect();
             decode(body.trim())?.strip_prefix(&SPKI)?.to_vec()
         }
     };
@@ -141,7 +163,10 @@ fn public_key(text: &str) -> Option<[u8; 32]> {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text)).ok()
+    URL_SAFE
+        .decode(text)
+        .or_else(|_| STANDARD.decode(text))
+        .ok()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -181,7 +206,12 @@ mod tests {
         let connect: Connect = schema::read(Some(&raw)).unwrap();
         let (role, device) = (connect.role().unwrap(), connect.device.clone().unwrap());
         let now_ms = SIGNED_AT + late_ms;
-        let challenge = Challenge { nonce: NONCE, now_ms, skew_ms: 120_000, nonce_optional };
+        let challenge = Challenge {
+            nonce: NONCE,
+            now_ms,
+            skew_ms: 120_000,
+            nonce_optional,
+        };
         verify(&connect, role, &device, challenge)
     }
 
@@ -203,8 +233,9 @@ mod tests {
         der.extend(URL_SAFE.decode(KEY).unwrap());
         let body = STANDARD.encode(der);
         let mut params = operator(V2, Some(NONCE));
-        params["device"]["publicKey"] =
-            json!(format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"));
+        params["device"]["publicKey"] = json!(format!(
+            "-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"
+        ));
         assert_eq!(check(&params, 0, false), Ok(()));
     }
 
@@ -220,10 +251,17 @@ mod tests {
         assert_eq!(with("nonce", json!("other")), Err(Fault::Nonce));
         assert_eq!(with("signature", json!(V1)), Err(Fault::Signature));
         assert_eq!(with("signature", json!("!")), Err(Fault::Signature));
-        assert_eq!(check(&operator(V1, None), 0, false), Err(Fault::NonceMissing));
+        assert_eq!(
+            check(&operator(V1, None), 0, false),
+            Err(Fault::NonceMissing)
+        );
         let mut widened = operator(V2, Some(NONCE));
         widened["scopes"] = json!(["operator.admin"]);
-        assert_eq!(check(&widened, 0, false), Err(Fault::Signature), "scopes are signed");
+        assert_eq!(
+            check(&widened, 0, false),
+            Err(Fault::Signature),
+            "scopes are signed"
+        );
     }
 
     #[test]

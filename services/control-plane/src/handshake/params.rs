@@ -31,7 +31,9 @@ const IDS: [&str; 22] = [
 ];
 
 /// Ways in which a program may connect.
-const MODES: [&str; 8] = ["webchat", "cli", "ui", "backend", "node", "worker", "probe", "test"];
+const MODES: [&str; 8] = [
+    "webchat", "cli", "ui", "backend", "node", "worker", "probe", "test",
+];
 
 /// Parameters of `connect`. Closed, as in the reference; what is inside of its objects may grow.
 #[derive(Debug, Deserialize)]
@@ -40,9 +42,9 @@ pub(crate) struct Connect {
     pub(crate) min_protocol: u32,
     pub(crate) max_protocol: u32,
     pub(crate) client: Program,
-    /// Kinds of events that the program understands; changes delivery, never authority.
-    #[serde(default)]
-    pub(crate) caps: Option<Vec<Text>>,
+    /// Kinds of events that the program understands; all that are told need none.
+    #[serde(rename = "caps")]
+    _caps: Option<Vec<Text>>,
     pub(crate) role: Option<Text>,
     pub(crate) scopes: Option<Vec<Text>>,
     pub(crate) device: Option<Device>,
@@ -109,7 +111,11 @@ impl Auth {
     /// The token that a device's signature covers.
     pub(crate) fn signed(&self) -> &str {
         let tokens = [&self.token, &self.device_token, &self.bootstrap_token];
-        tokens.into_iter().flatten().next().map_or("", String::as_str)
+        tokens
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or("", String::as_str)
     }
 }
 
@@ -181,7 +187,11 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 
 fn one_of<'de, D: Deserializer<'de>>(list: &[&str], from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
-    if list.contains(&text.as_str()) { Ok(text) } else { Err(D::Error::custom(NOT_ALLOWED)) }
+    if list.contains(&text.as_str()) {
+        Ok(text)
+    } else {
+        Err(D::Error::custom(NOT_ALLOWED))
+    }
 }
 
 #[cfg(test)]
@@ -216,8 +226,14 @@ mod tests {
             why(|p| p["client"]["id"] = json!("toaster")),
             "at /client/id: must be equal to one of the allowed values"
         );
-        assert_eq!(why(|p| p["bogus"] = json!(1)), "at root: unexpected property 'bogus'");
-        assert_eq!(why(|p| p["maxProtocol"] = json!("4")), "at /maxProtocol: must be integer");
+        assert_eq!(
+            why(|p| p["bogus"] = json!(1)),
+            "at root: unexpected property 'bogus'"
+        );
+        assert_eq!(
+            why(|p| p["maxProtocol"] = json!("4")),
+            "at /maxProtocol: must be integer"
+        );
         assert_eq!(
             why(|p| p["client"].as_object_mut().unwrap().clear()),
             "at /client: must have required property 'id'"

@@ -15,9 +15,9 @@ pub(crate) struct Rejection {
     pub(crate) close: u16,
     reason: Option<String>,
     /// Details for protocol 4.
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     /// Details for protocol 3, which knows few.
-    old_details: Option<Value>,
+    old_details: Option<Box<Value>>,
     retry_after_ms: Option<u64>,
     /// Counts as a wrong guess.
     pub(crate) is_guess: bool,
@@ -46,8 +46,8 @@ impl Rejection {
         });
         Self {
             close: 1002,
-            old_details: Some(details.clone()),
-            details: Some(details),
+            old_details: Some(Box::new(details.clone())),
+            details: Some(Box::new(details)),
             ..Self::invalid("protocol mismatch")
         }
     }
@@ -65,15 +65,27 @@ impl Rejection {
     pub(crate) fn device(fault: Fault) -> Self {
         let (message, code, reason) = fault.words();
         let is_guess = matches!(fault, Fault::Signature | Fault::Identity | Fault::Key);
-        Self { is_guess, ..Self::invalid(message) }.detailed(json!({"code": code, "reason": reason}))
+        Self {
+            is_guess,
+            ..Self::invalid(message)
+        }
+        .detailed(json!({"code": code, "reason": reason}))
     }
 
     /// A shared secret that is not ours.
     pub(crate) fn mismatch(protocol: u8, page: bool, device: bool) -> Self {
         let hint = hint(protocol, page);
-        let next = if device { "retry_with_device_token" } else { "update_auth_credentials" };
+        let next = if device {
+            "retry_with_device_token"
+        } else {
+            "update_auth_credentials"
+        };
         let message = format!("unauthorized: gateway token mismatch ({hint})");
-        Self { is_guess: true, ..Self::invalid(message) }.detailed(json!({
+        Self {
+            is_guess: true,
+            ..Self::invalid(message)
+        }
+        .detailed(json!({
             "code": "AUTH_TOKEN_MISMATCH", "authReason": "token_mismatch",
             "canRetryWithDeviceToken": device, "recommendedNextStep": next,
         }))
@@ -92,9 +104,7 @@ impl Rejection {
     pub(crate) fn limited(retry_after_ms: u64) -> Self {
         Self {
             retry_after_ms: Some(retry_after_ms),
-            ..Self::invalid(
-                "unauthorized: too many failed authentication attempts (retry later)",
-            )
+            ..Self::invalid("unauthorized: too many failed authentication attempts (retry later)")
         }
         .detailed(json!({
             "code": "AUTH_RATE_LIMITED", "authReason": "rate_limited",
@@ -104,8 +114,11 @@ impl Rejection {
 
     /// A client that must show a device shows none.
     pub(crate) fn no_device() -> Self {
-        Self { code: "NOT_PAIRED", ..Self::invalid("device identity required") }
-            .detailed(json!({"code": "DEVICE_IDENTITY_REQUIRED"}))
+        Self {
+            code: "NOT_PAIRED",
+            ..Self::invalid("device identity required")
+        }
+        .detailed(json!({"code": "DEVICE_IDENTITY_REQUIRED"}))
     }
 
     /// A program that a person looks at shows no device.
@@ -122,10 +135,14 @@ impl Rejection {
         role: Role,
         scopes: &[&str],
     ) -> Self {
-        let old_details = Some(json!({"requestId": request_id}));
+        let old_details = Some(Box::new(json!({"requestId": request_id})));
         if protocol < 4 {
             let base = Self::invalid("pairing required");
-            return Self { code: "NOT_PAIRED", old_details, ..base };
+            return Self {
+                code: "NOT_PAIRED",
+                old_details,
+                ..base
+            };
         }
         let message = "pairing required: device is not approved yet";
         Self {
@@ -143,7 +160,10 @@ impl Rejection {
     }
 
     fn detailed(self, details: Value) -> Self {
-        Self { details: Some(details), ..self }
+        Self {
+            details: Some(Box::new(details)),
+            ..self
+        }
     }
 
     /// What the `error` of the response says to a client of `protocol`.
@@ -151,7 +171,13 @@ impl Rejection {
         Error {
             code: self.code,
             message: self.message.clone(),
-            details: if protocol < 4 { self.old_details.clone() } else { self.details.clone() },
+            details: if protocol < 4 {
+                &self.old_details
+            } else {
+                &self.details
+            }
+            .as_deref()
+            .cloned(),
             retryable: self.retry_after_ms.map(|_| true),
             retry_after_ms: self.retry_after_ms,
         }

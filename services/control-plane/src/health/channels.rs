@@ -5,7 +5,13 @@ use serde_json::{Map, Value, json};
 
 /// What of a connection people see change; counters are not among it.
 pub(super) fn looks(connection: &Connection) -> (i32, String, String, String) {
-    let Connection { state, via, error, display_name, .. } = connection;
+    let Connection {
+        state,
+        via,
+        error,
+        display_name,
+        ..
+    } = connection;
     (*state, via.clone(), error.clone(), display_name.clone())
 }
 
@@ -43,7 +49,10 @@ fn account(connection: &Connection) -> Value {
     if !connection.display_name.is_empty() {
         probe["bot"] = json!({"username": connection.display_name.trim_start_matches('@')});
     }
-    let state = connection.state().as_str_name().trim_start_matches("CONNECTION_STATE_");
+    let state = connection
+        .state()
+        .as_str_name()
+        .trim_start_matches("CONNECTION_STATE_");
     let proved = Some(connection.proved_at_ms).filter(|at| *at > 0);
     json!({
         "accountId": connection.account, "name": connection.display_name, "enabled": true, "configured": true,
@@ -73,15 +82,27 @@ mod tests {
     #[test]
     fn accounts_of_one_platform_are_one_channel() {
         let of = |account: &str, state: ConnectionState| {
-            let mut connection =
-                Connection { platform: "telegram".into(), account: account.into(), ..Connection::default() };
+            let mut connection = Connection {
+                platform: "telegram".into(),
+                account: account.into(),
+                ..Connection::default()
+            };
             connection.set_state(state);
             connection
         };
-        let both = [of("main", ConnectionState::Connected), of("shop", ConnectionState::PermanentlyFailed)];
+        let both = [
+            of("main", ConnectionState::Connected),
+            of("shop", ConnectionState::PermanentlyFailed),
+        ];
         let (channels, order, labels) = channels(both.iter());
-        assert_eq!((order, labels), (vec!["telegram".to_owned()], json!({"telegram": "Telegram"})));
-        assert_eq!(channels["telegram"]["accounts"]["shop"]["state"], "permanently_failed");
+        assert_eq!(
+            (order, labels),
+            (vec!["telegram".to_owned()], json!({"telegram": "Telegram"}))
+        );
+        assert_eq!(
+            channels["telegram"]["accounts"]["shop"]["state"],
+            "permanently_failed"
+        );
         assert_eq!(channels["telegram"]["accounts"]["shop"]["running"], false);
         assert_eq!(channels["telegram"]["accountId"], "main");
     }

@@ -33,7 +33,10 @@ fn meant(
 ) -> Result<(String, session::Key), Refusal> {
     if spelled.chars().count() > MAX_KEY_CHARS {
         let why = format!("at /sessionKey: must NOT have more than {MAX_KEY_CHARS} characters");
-        return Err(Refusal::Invalid(format!("invalid {} params: {why}", call.method)));
+        return Err(Refusal::Invalid(format!(
+            "invalid {} params: {why}",
+            call.method
+        )));
     }
     let default = agent.unwrap_or(&call.gateway.config.default_agent);
     Ok(session::from_client(spelled, default))

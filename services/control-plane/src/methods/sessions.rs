@@ -23,7 +23,12 @@ pub(super) async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
     let limit = params.limit.unwrap_or(MOST).clamp(1, MOST);
     let reply = health::sessions(&call.gateway.bus, limit).await?;
     let now_ms = now_ms();
-    let wanted = |agent: &str| params.agent_id.as_deref().is_none_or(|wanted| wanted == agent);
+    let wanted = |agent: &str| {
+        params
+            .agent_id
+            .as_deref()
+            .is_none_or(|wanted| wanted == agent)
+    };
     let rows = reply.sessions.iter().filter(|line| wanted(&line.agent));
     let rows: Vec<_> = rows.map(|line| health::row(line, now_ms)).collect();
     Ok(json!({

@@ -32,7 +32,13 @@ pub(super) struct Chat {
 }
 
 /// The kinds of failure that the protocol knows.
-const KINDS: [&str; 5] = ["refusal", "timeout", "rate_limit", "context_length", "unknown"];
+const KINDS: [&str; 5] = [
+    "refusal",
+    "timeout",
+    "rate_limit",
+    "context_length",
+    "unknown",
+];
 /// Longest name of a provider or model in a failure.
 const NAME_CHARS: usize = 300;
 
@@ -44,7 +50,11 @@ impl Chat {
 
     /// A step on the way to the first word; protocol 4 only.
     pub(super) fn status(phase: &'static str) -> Self {
-        Self { state: "status", phase: Some(phase), ..Self::default() }
+        Self {
+            state: "status",
+            phase: Some(phase),
+            ..Self::default()
+        }
     }
 
     /// A piece of the answer.
@@ -60,13 +70,25 @@ impl Chat {
 
     /// `final` or `aborted`.
     pub(super) fn last(state: &'static str, stop_reason: &str, message: Option<Value>) -> Self {
-        let stop_reason = if stop_reason.is_empty() { "stop" } else { stop_reason };
-        Self { state, stop_reason: Some(stop_reason.to_owned()), message, ..Self::default() }
+        let stop_reason = if stop_reason.is_empty() {
+            "stop"
+        } else {
+            stop_reason
+        };
+        Self {
+            state,
+            stop_reason: Some(stop_reason.to_owned()),
+            message,
+            ..Self::default()
+        }
     }
 
     /// There will be no answer.
     pub(super) fn error(failed: &Failed) -> Self {
-        let kind = KINDS.into_iter().find(|kind| *kind == failed.kind).unwrap_or("unknown");
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| *kind == failed.kind)
+            .unwrap_or("unknown");
         let cut = |text: &str| text.chars().take(NAME_CHARS).collect::<String>();
         let mut detail = serde_json::Map::new();
         for (key, name) in [("provider", &failed.provider), ("model", &failed.model)] {
@@ -111,7 +133,13 @@ impl Chat {
             #[serde(flatten)]
             chat: &'a Chat,
         }
-        let payload = Payload { run_id, session_key, agent_id: agent, seq, chat: self };
+        let payload = Payload {
+            run_id,
+            session_key,
+            agent_id: agent,
+            seq,
+            chat: self,
+        };
         Event::new("chat", &payload, None)
     }
 }

@@ -33,7 +33,10 @@ fn texts(tales: &[Tale]) -> Vec<String> {
 }
 
 fn answered(text: &str) -> Event {
-    event(What::Answered(Answered { text: text.into(), ..Answered::default() }))
+    event(What::Answered(Answered {
+        text: text.into(),
+        ..Answered::default()
+    }))
 }
 
 #[test]
@@ -69,9 +72,16 @@ fn a_run_is_told_from_start_to_end() {
 #[test]
 fn an_end_is_told_once_and_nothing_after_it() {
     let (mut runs, now) = (Runs::new(), Instant::now());
-    assert_eq!(runs.happened(&answered("one"), now).len(), 2, "also of a run that was never seen");
+    assert_eq!(
+        runs.happened(&answered("one"), now).len(),
+        2,
+        "also of a run that was never seen"
+    );
     assert!(runs.happened(&answered("one"), now).is_empty());
-    assert!(runs.delta(&delta(DeltaKind::Text, "late"), now, 1).is_empty());
+    assert!(
+        runs.delta(&delta(DeltaKind::Text, "late"), now, 1)
+            .is_empty()
+    );
 }
 
 #[test]
@@ -80,7 +90,10 @@ fn a_text_begun_anew_replaces_what_was_told() {
     runs.delta(&delta(DeltaKind::Text, "wrong"), now, 1);
     runs.delta(&delta(DeltaKind::Restart, ""), now, 2);
     let told = texts(&runs.delta(&delta(DeltaKind::Text, "right"), now, 3));
-    assert!(told[0].contains(r#""deltaText":"right","replace":true"#), "{told:?}");
+    assert!(
+        told[0].contains(r#""deltaText":"right","replace":true"#),
+        "{told:?}"
+    );
     let told = texts(&runs.delta(&delta(DeltaKind::Text, "!"), now, 3));
     assert!(told[0].contains(r#""deltaText":"!","message""#) && told[0].contains("right!"));
 }
@@ -88,10 +101,20 @@ fn a_text_begun_anew_replaces_what_was_told() {
 #[test]
 fn an_abort_and_a_failure_say_why() {
     let (mut runs, now) = (Runs::new(), Instant::now());
-    let aborted = Aborted { partial_text: "half".into(), why: "rpc".into() };
+    let aborted = Aborted {
+        partial_text: "half".into(),
+        why: "rpc".into(),
+    };
     let told = texts(&runs.happened(&event(What::Aborted(aborted)), now));
-    assert!(told[1].contains(r#""state":"aborted","stopReason":"rpc","message":{"#), "{told:?}");
-    let mut failed = Failed { message: "no".into(), kind: "unavailable".into(), ..Failed::default() };
+    assert!(
+        told[1].contains(r#""state":"aborted","stopReason":"rpc","message":{"#),
+        "{told:?}"
+    );
+    let mut failed = Failed {
+        message: "no".into(),
+        kind: "unavailable".into(),
+        ..Failed::default()
+    };
     (failed.provider, failed.http_status) = ("openai".into(), 500);
     let mut other = event(What::Failed(failed));
     other.turn_id = "t2".into();
@@ -107,17 +130,27 @@ fn an_abort_and_a_failure_say_why() {
 #[test]
 fn a_dead_letter_ends_a_run_that_waits_and_no_other() {
     let (mut runs, now) = (Runs::new(), Instant::now());
-    assert!(runs.happened(&event(What::Dead(Dead::default())), now).is_empty());
+    assert!(
+        runs.happened(&event(What::Dead(Dead::default())), now)
+            .is_empty()
+    );
     runs.asked("t1", "key-1", "main", KEY, now);
-    assert_eq!(runs.happened(&event(What::Dead(Dead::default())), now).len(), 2);
+    assert_eq!(
+        runs.happened(&event(What::Dead(Dead::default())), now)
+            .len(),
+        2
+    );
 }
 
 #[test]
 fn runs_are_found_by_session_and_by_either_name() {
     let (mut runs, now) = (Runs::new(), Instant::now());
     runs.asked("t1", "key-1", "main", KEY, now);
-    let run = Running { id: "key-1".into(), turn_id: "t1".into() };
-    assert_eq!(runs.of("main", KEY), [run.clone()]);
+    let run = Running {
+        id: "key-1".into(),
+        turn_id: "t1".into(),
+    };
+    assert_eq!(runs.of("main", KEY), std::slice::from_ref(&run));
     assert!(runs.of("main", "webchat:dm:x").is_empty());
     for id in ["t1", "key-1"] {
         assert_eq!(runs.find(id), Some((run.clone(), "main", KEY)));

@@ -13,7 +13,7 @@ use crate::{Bucket, Error, Settings};
 /// Streams that hold work until it is acknowledged.
 const QUEUES: [(&str, &str); 3] = [("IN", "in.>"), ("TURN", "turn.>"), ("OUT", "out.>")];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const GIB: i64 = 1 << 30;
+const MIB: i64 = 1 << 20;
 /// A text of 5 MB with its envelope fits; the server's `max_payload` must be as large.
 const MAX_MESSAGE_BYTES: i32 = 7 << 20;
 /// Where the number of partitions is written down, so that two processes never disagree on it.
@@ -120,7 +120,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         storage: StorageType::File,
         num_replicas: settings.replicas,
         max_age: DAY,
-        max_bytes: GIB,
+        max_bytes: 512 * MIB,
         max_messages: -1,
         max_messages_per_subject: -1,
         max_message_size: MAX_MESSAGE_BYTES,
@@ -152,7 +152,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         name: "EVENT".into(),
         subjects: vec!["event.>".into()],
         max_age: 30 * DAY,
-        max_bytes: 4 * GIB,
+        max_bytes: 2048 * MIB,
         republish: Some(Republish {
             source: "event.>".into(),
             destination: "live.event.>".into(),
@@ -171,7 +171,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         subjects: vec![format!("$KV.{}.>", bucket.name())],
         max_age: bucket.lifetime(),
         max_messages_per_subject: 1,
-        max_bytes: GIB / 2,
+        max_bytes: 256 * MIB,
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_direct: true,

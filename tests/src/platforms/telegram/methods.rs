@@ -16,6 +16,9 @@ const MAX_TEXT: usize = 4096;
 /// Longest caption, in UTF-16 code units.
 const MAX_CAPTION: usize = 1024;
 
+/// A refusal: code, words, parameters.
+struct No(u16, &'static str, Value);
+
 /// Does what `method`, in lower case, asks for.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
@@ -132,8 +135,10 @@ fn send_one(shared: &Arc<Shared>, method: &str, params: Value, files: Vec<File>)
     if text.encode_utf16().count() > longest {
         return refusal(400, "Bad Request: message is too long", Value::Null);
     }
-    send(shared, method, &text, params, files)
-        .map_or_else(|refused| refused, |message| done(message))
+    match send(shared, method, &text, params, files) {
+        Ok(message) => done(message),
+        Err(No(code, words, parameters)) => refusal(code, words, parameters),
+    }
 }
 
 fn send_album(shared: &Arc<Shared>, params: Value, mut files: Vec<File>) -> Response {
@@ -165,7 +170,7 @@ fn send_album(shared: &Arc<Shared>, params: Value, mut files: Vec<File>) -> Resp
             own,
         ) {
             Ok(message) => messages.push(message),
-            Err(refused) => return refused,
+            Err(No(code, words, parameters)) => return refusal(code, words, parameters),
         }
     }
     done(messages.into())
@@ -177,17 +182,17 @@ fn send(
     text: &str,
     params: Value,
     files: Vec<File>,
-) -> Result<Value, Response> {
+) -> Result<Value, No> {
     let Some(chat) = params["chat_id"].as_i64() else {
-        return Err(refusal(400, "Bad Request: chat not found", Value::Null));
+        return Err(No(400, "Bad Request: chat not found", Value::Null));
     };
     shared.change(|state| {
         if state.blocked.contains(&chat) {
-            return Err(refusal(403, "Forbidden: bot was blocked by the user", Value::Null));
+            return Err(No(403, "Forbidden: bot was blocked by the user", Value::Null));
         }
         if let Some(new) = state.migrated.get(&chat) {
             let why = "Bad Request: group chat was upgraded to a supergroup chat";
-            return Err(refusal(400, why, json!({"migrate_to_chat_id": new})));
+            return Err(No(400, why, json!({"migrate_to_chat_id": new})));
         }
         let message_id = state.send(chat, method, text, params, files);
         Ok(json!({"message_id": message_id, "date": 1_790_000_000, "chat": chat_json(chat), "text": text}))

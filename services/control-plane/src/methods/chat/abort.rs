@@ -51,9 +51,11 @@ async fn stop_one(
     session_key: &str,
     run_id: &str,
 ) -> Result<Vec<String>, Refusal> {
-    let seen = call.gateway.runs().find(run_id).map(|(run, agent, key)| {
-        (run, agent.to_owned(), key.to_owned())
-    });
+    let seen = call
+        .gateway
+        .runs()
+        .find(run_id)
+        .map(|(run, agent, key)| (run, agent.to_owned(), key.to_owned()));
     let Some((Running { id, turn_id }, its_agent, its_key)) = seen else {
         // Not seen here, perhaps elsewhere: told to whoever runs it, and not claimed to be stopped.
         for turn_id in [run_id, &id::of_event(&dedupe_key(run_id))] {

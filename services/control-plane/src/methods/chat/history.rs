@@ -45,24 +45,42 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
     let (agent, key) = meant(call, &params.session_key, params.agent_id.as_deref())?;
     let limit = params.limit.unwrap_or(LINES);
     if !(1..=MOST_LINES).contains(&limit) {
-        let rule = if limit == 0 { ">= 1".to_owned() } else { format!("<= {MOST_LINES}") };
+        let rule = if limit == 0 {
+            ">= 1".to_owned()
+        } else {
+            format!("<= {MOST_LINES}")
+        };
         let why = format!("invalid {} params: at /limit: must be {rule}", call.method);
         return Err(Refusal::Invalid(why));
     }
     let offset = params.offset.unwrap_or(0).min(MOST_SKIPPED);
-    let request = HistoryRequest { agent, session_key: key.to_string(), ..HistoryRequest::default() };
+    let request = HistoryRequest {
+        agent,
+        session_key: key.to_string(),
+        ..HistoryRequest::default()
+    };
     let told = gather(call, request, offset + limit).await?;
     let protocol = call.client.grant.protocol;
     let most_chars = params.max_chars.unwrap_or(MOST_CHARS).clamp(1, MOST_CHARS);
-    let most_bytes = params.max_bytes.unwrap_or(MOST_BYTES).clamp(1024, MOST_BYTES);
+    let most_bytes = params
+        .max_bytes
+        .unwrap_or(MOST_BYTES)
+        .clamp(1024, MOST_BYTES);
     let skipped = offset as usize;
-    let newest = told.lines.iter().rev().enumerate().skip(skipped).map(|(back, line)| {
-        let seq = told.total.saturating_sub(back as u64).max(1);
-        let runs = call.gateway.runs();
-        message(line, seq, runs.name(&line.turn_id), protocol, most_chars)
-    });
+    let newest = told
+        .lines
+        .iter()
+        .rev()
+        .enumerate()
+        .skip(skipped)
+        .map(|(back, line)| {
+            let seq = told.total.saturating_sub(back as u64).max(1);
+            let runs = call.gateway.runs();
+            message(line, seq, runs.name(&line.turn_id), protocol, most_chars)
+        });
     let (messages, taken) = fit(newest, most_bytes);
-    let mut answer = json!({"sessionKey": &*params.session_key, "messages": messages, "thinkingLevel": "off"});
+    let mut answer =
+        json!({"sessionKey": &*params.session_key, "messages": messages, "thinkingLevel": "off"});
     if !told.session_id.is_empty() {
         answer["sessionId"] = told.session_id.into();
     }
@@ -93,7 +111,11 @@ async fn gather(
         let missing = wanted - u32::try_from(all.lines.len()).unwrap_or(wanted);
         request.limit = missing.min(PAGE);
         request.before = all.lines.first().map_or(0, |line| line.id);
-        let mut page: HistoryReply = call.gateway.bus.ask(subject::HISTORY, &request, PATIENCE).await?;
+        let mut page: HistoryReply = call
+            .gateway
+            .bus
+            .ask(subject::HISTORY, &request, PATIENCE)
+            .await?;
         if all.lines.is_empty() {
             (all.total, all.session_id) = (page.total, page.session_id);
         }
@@ -146,7 +168,8 @@ fn message(line: &Line, seq: u64, run_id: &str, protocol: u8, most_chars: usize)
         message["senderLabel"] = line.sender.as_str().into();
     }
     if protocol >= 4 {
-        let mut own = json!({"id": line.id.to_string(), "seq": seq, "recordTimestampMs": line.at_ms});
+        let mut own =
+            json!({"id": line.id.to_string(), "seq": seq, "recordTimestampMs": line.at_ms});
         if !run_id.is_empty() {
             own["runId"] = run_id.into();
             if line.role == "user" {
@@ -173,7 +196,14 @@ mod tests {
     use super::*;
 
     fn line(role: &str, text: &str) -> Line {
-        Line { id: 7, role: role.into(), text: text.into(), at_ms: 5, turn_id: "t".into(), ..Line::default() }
+        Line {
+            id: 7,
+            role: role.into(),
+            text: text.into(),
+            at_ms: 5,
+            turn_id: "t".into(),
+            ..Line::default()
+        }
     }
 
     #[test]

@@ -54,13 +54,18 @@ pub(crate) async fn send(call: &Call, params: Send) -> Result<Value, Refusal> {
     }
     let content = content(&params, &agent, &session_key);
     let gateway = &call.gateway;
-    let sent = gateway.sends.of(run_id, content, Instant::now()).map_err(|_| Refusal::Conflict)?;
+    let sent = gateway
+        .sends
+        .of(run_id, content, Instant::now())
+        .map_err(|_| Refusal::Conflict)?;
     let inbound = inbound(call, &params, &agent, &session_key);
     let turn_id = inbound.id.clone();
     let novelty = sent
         .once(async || {
             // Known before it is stored: its answer may be told before the store is.
-            gateway.runs().asked(&turn_id, run_id, &agent, &session_key, Instant::now());
+            gateway
+                .runs()
+                .asked(&turn_id, run_id, &agent, &session_key, Instant::now());
             let urgency = priority::of(&inbound);
             let partitions = gateway.bus.partitions();
             let to = subject::inbound(partitions, urgency, "webchat", &session_key);
@@ -92,18 +97,31 @@ fn check(params: &Send) -> Result<(), Refusal> {
     }
     if params.message.len() > MAX_MESSAGE_BYTES {
         let size = params.message.len();
-        return invalid(format!("message too long: {size} bytes; at most {MAX_MESSAGE_BYTES} are taken"));
+        return invalid(format!(
+            "message too long: {size} bytes; at most {MAX_MESSAGE_BYTES} are taken"
+        ));
     }
     for (n, attachment) in attachments.iter().enumerate() {
-        let name = attachment.file_name.clone().unwrap_or_else(|| format!("attachment-{}", n + 1));
-        let content = attachment.content.as_ref().and_then(Value::as_str).unwrap_or_default();
-        let content = content.split_once(";base64,").map_or(content, |(_, content)| content);
+        let name = attachment
+            .file_name
+            .clone()
+            .unwrap_or_else(|| format!("attachment-{}", n + 1));
+        let content = attachment
+            .content
+            .as_ref()
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let content = content
+            .split_once(";base64,")
+            .map_or(content, |(_, content)| content);
         if content.is_empty() || BASE64_STANDARD.decode(content).is_err() {
             return invalid(format!("Error: attachment {name}: invalid base64 content"));
         }
     }
     if !attachments.is_empty() {
-        return invalid("attachments are not taken by this version; send the text without them".into());
+        return invalid(
+            "attachments are not taken by this version; send the text without them".into(),
+        );
     }
     Ok(())
 }
@@ -124,11 +142,19 @@ fn inbound(call: &Call, params: &Send, agent: &str, session_key: &str) -> Inboun
     let dedupe_key = dedupe_key(&params.idempotency_key);
     let spelled = session::to_client(agent, session_key);
     let conversation = spelled.splitn(3, ':').nth(2).unwrap_or("main").to_owned();
-    let part = Part { kind: PartKind::Text.into(), text: params.message.clone(), ..Part::default() };
+    let part = Part {
+        kind: PartKind::Text.into(),
+        text: params.message.clone(),
+        ..Part::default()
+    };
     let said = Said {
         message_id: params.idempotency_key.0.clone(),
         parts: vec![part],
-        reply_to: params.reply_to_id.as_ref().map(|id| id.0.clone()).unwrap_or_default(),
+        reply_to: params
+            .reply_to_id
+            .as_ref()
+            .map(|id| id.0.clone())
+            .unwrap_or_default(),
         no_commands: params.suppress_command_interpretation == Some(true),
         ..Said::default()
     };
@@ -145,7 +171,11 @@ fn inbound(call: &Call, params: &Send, agent: &str, session_key: &str) -> Inboun
             ..Address::default()
         }),
         sender: Some(Sender {
-            id: client.grant.device.clone().unwrap_or_else(|| "operator".into()),
+            id: client
+                .grant
+                .device
+                .clone()
+                .unwrap_or_else(|| "operator".into()),
             display_name: name.to_owned(),
             trust: Trust::Owner.into(),
             ..Sender::default()
@@ -183,9 +213,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_says_why() {
-        assert_eq!(why(|p| p["message"] = json!(" ")), "message or attachment required");
-        assert!(why(|p| p["message"] = json!("x".repeat(MAX_MESSAGE_BYTES + 1))).contains("too long"));
-        let file = |content: &str| json!([{"type": "image", "fileName": "a.png", "content": content}]);
+        assert_eq!(
+            why(|p| p["message"] = json!(" ")),
+            "message or attachment required"
+        );
+        assert!(
+            why(|p| p["message"] = json!("x".repeat(MAX_MESSAGE_BYTES + 1))).contains("too long")
+        );
+        let file =
+            |content: &str| json!([{"type": "image", "fileName": "a.png", "content": content}]);
         assert_eq!(
             why(|p| p["attachments"] = file("!!")),
             "Error: attachment a.png: invalid base64 content"
@@ -197,8 +233,22 @@ mod tests {
     #[test]
     fn the_same_key_means_the_same_words_to_the_same_session() {
         let first = content(&params(|_| ()), "main", "webchat:main");
-        assert_eq!(first, content(&params(|p| p["thinking"] = json!("low")), "main", "webchat:main"));
-        assert_ne!(first, content(&params(|p| p["message"] = json!("ho")), "main", "webchat:main"));
+        assert_eq!(
+            first,
+            content(
+                &params(|p| p["thinking"] = json!("low")),
+                "main",
+                "webchat:main"
+            )
+        );
+        assert_ne!(
+            first,
+            content(
+                &params(|p| p["message"] = json!("ho")),
+                "main",
+                "webchat:main"
+            )
+        );
         assert_ne!(first, content(&params(|_| ()), "main", "webchat:dm:x"));
     }
 }

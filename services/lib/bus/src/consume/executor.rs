@@ -11,7 +11,7 @@ use async_nats::jetstream::{self, AckKind};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use prost::Message;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument, debug, info_span};
 
 use super::{Delivery, Outcome};
 use crate::{Bus, dead, lanes::Lanes, ownership::Held, trace};
@@ -239,7 +239,11 @@ where
             stored_ms,
             fence: held.fence.clone(),
         };
-        let outcome = AssertUnwindSafe(trace::scope(trace, handle(delivery)))
+        let traced = async {
+            let span = info_span!("handle", stream, subject = %message.subject, sequence, attempt);
+            handle(delivery).instrument(span).await
+        };
+        let outcome = AssertUnwindSafe(trace::scope(trace, traced))
             .catch_unwind()
             .await;
         let outcome =
