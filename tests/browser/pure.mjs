@@ -141,3 +141,13 @@ test("older pages go on top without doubles, and a new start forgets them", () =
   chat.merge({ messages: [], hasMore: false }, 3);
   assert.deepEqual(lines(chat), []);
 });
+
+test("a run that was let go comes back when it speaks again", () => {
+  const chat = conversation();
+  chat.hear({ runId: "r", state: "delta", deltaText: "a", seq: 1 }, 1);
+  chat.letGo();
+  assert.equal(chat.entries[0].state, "aborted");
+  chat.hear({ runId: "r", state: "final", message: agent("a b") }, 2);
+  assert.deepEqual(lines(chat), ["a b"]);
+  assert.equal(chat.entries[0].state, "final");
+});

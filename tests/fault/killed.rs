@@ -2,9 +2,14 @@
 //!
 //! Tried on 2026-11-20 with the offset moved before the publish: see the comment at the end of this file.
 
+use std::time::Duration;
+
 use tests::stage::Hears;
 
 use crate::system::System;
+
+/// Longer than any lease.
+const SLEEP: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_message_is_answered_once_and_in_order_whatever_is_killed() {
@@ -26,7 +31,7 @@ async fn each_message_is_answered_once_and_in_order_whatever_is_killed() {
         })
         .await;
     for name in ["router", "agent-bridge", "telegram"] {
-        unknown += system.under_load(&format!("{name} asleep"), system.freeze(name, 6)).await;
+        unknown += system.under_load(&format!("{name} asleep"), system.freeze(name, SLEEP)).await;
     }
     eprintln!("unknown in all: {unknown}");
 }

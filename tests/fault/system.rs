@@ -1,6 +1,10 @@
 //! Every service in processes of its own, three routers and three agent-bridges, under load while a fault happens.
 
-use std::{collections::HashSet, sync::Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bus::{Bucket, Bus};
 use proto::v1::{Intent, IntentState};
@@ -18,7 +22,7 @@ const EACH: usize = 10;
 /// The services, each by its name and number.
 pub(crate) struct System {
     pub(crate) stage: Stage,
-    services: Mutex<Vec<(&'static str, Service)>>,
+    services: Mutex<Vec<(&'static str, Arc<Service>)>>,
     bus: Bus,
     rounds: Mutex<i64>,
 }
@@ -30,7 +34,7 @@ impl System {
         let bus = Bus::connect(stage.nats.settings()).await.expect("the bus");
         let names =
             ["telegram", "router", "router", "router", "agent-bridge", "agent-bridge", "agent-bridge", "ledger"];
-        let services: Vec<_> = names.into_iter().map(|name| (name, stage.service(name))).collect();
+        let services: Vec<_> = names.into_iter().map(|name| (name, Arc::new(stage.service(name)))).collect();
         for (_, service) in &services {
             service.ready().await;
         }
@@ -42,24 +46,20 @@ impl System {
         let mut services = self.services.lock().expect("not poisoned");
         let place = services.iter().position(|(known, _)| *known == name).expect("a known service");
         services[place].1.kill9();
-        let next = self.stage.service(name);
+        let next = Arc::new(self.stage.service(name));
         services.remove(place);
         // At the end, so that the next kill of this name hits another one.
         services.push((name, next));
     }
 
     /// Stops the first service of this name, lets the others take over, and wakes it again.
-    pub(crate) async fn freeze(&self, name: &'static str, for_s: u64) {
-        let frozen = {
+    pub(crate) async fn freeze(&self, name: &'static str, while_: Duration) {
+        let service = {
             let services = self.services.lock().expect("not poisoned");
             let (_, service) = services.iter().find(|(known, _)| *known == name).expect("a known service");
-            service.process().stop();
-            service.process().pid()
+            service.clone()
         };
-        tokio::time::sleep(std::time::Duration::from_secs(for_s)).await;
-        let services = self.services.lock().expect("not poisoned");
-        let service = services.iter().find(|(_, service)| service.process().pid() == frozen);
-        service.expect("still there").1.process().cont();
+        service.process().freeze_for(while_).await;
     }
 
     /// Has fifty people write while `fault` happens, and looks at every answer.

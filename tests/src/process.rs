@@ -72,6 +72,13 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Freezes it for a while, as an overloaded machine does.
+    pub async fn freeze_for(&self, while_: std::time::Duration) {
+        self.stop();
+        tokio::time::sleep(while_).await;
+        self.cont();
+    }
+
     /// Asks it to end (SIGTERM) and returns how it did.
     ///
     /// # Panics

@@ -23,6 +23,7 @@ const EMPTY_NAMES: &[&str] = &[
 /// The only places of `tests` that may let time pass: the waiting itself, and what is slow on purpose.
 const MAY_SLEEP: &[&str] = &[
     "tests/src/eventually.rs",
+    "tests/src/process.rs",
     "tests/src/proxy.rs",
     "tests/src/model",
     "tests/src/platforms",

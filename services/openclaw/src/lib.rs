@@ -195,6 +195,7 @@ impl Check for Settings {
         mistakes.within("log", |mistakes| self.log.check(mistakes));
         mistakes.within("health", |mistakes| self.health.check(mistakes));
         mistakes.within("router", |mistakes| self.router.check(mistakes));
+        mistakes.within("ledger", |mistakes| self.ledger.check(mistakes));
         mistakes.within("telegram", |mistakes| {
             for (name, account) in &self.telegram {
                 mistakes.within(name, |mistakes| account.check(mistakes));

@@ -1,4 +1,4 @@
-//! What the router keeps in Redis: seen messages, sessions, rates. All of it may be lost.
+//! What the router keeps in Redis: seen messages, sessions and rates, all of which may be lost.
 //!
 //! | prefix | what | lifetime | when Redis is away |
 //! |---|---|---|---|

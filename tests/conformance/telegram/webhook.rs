@@ -6,7 +6,10 @@ use adapter_telegram::{Config, Mode, Telegram};
 use proto::v1::{ConnectionState, inbound::Body};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tests::eventually::{DEADLINE, eventually};
+use tests::{
+    eventually::{DEADLINE, eventually},
+    platforms::telegram::Failure,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -212,6 +215,27 @@ async fn an_update_told_twice_is_the_same_event() {
     assert_eq!(heard.dedupe_key, "telegram:main:9000000001");
     assert_eq!(heard.id, proto::id::of_event(&heard.dedupe_key));
     line.nothing_more(7).await;
+    line.close(adapter).await;
+}
+
+#[tokio::test]
+async fn a_later_message_does_not_overtake_one_whose_file_is_being_fetched() {
+    let line = Line::open().await;
+    let (config, address) = line.webhook(Mode::Webhook);
+    let adapter = line.run(config);
+    line.telegram.wait_webhook(true).await;
+    line.telegram.put_file("slow", vec![1; 10]);
+    line.telegram.fail_next("getFile", Failure::Status(502));
+    let first = json!({"update_id": 1, "message": {"message_id": 1, "date": 1, "chat": {"id": 7, "type": "private"},
+        "document": {"file_id": "slow"}, "caption": "first"}});
+    let first = tokio::spawn(post(address, first.to_string()));
+    line.telegram.wait_calls("getFile", 1).await;
+    assert_eq!(
+        post(address, update(2, "second").to_string()).await,
+        StatusCode::OK
+    );
+    assert_eq!(first.await.unwrap(), StatusCode::OK);
+    assert_eq!(line.texts(2).await, ["first", "second"]);
     line.close(adapter).await;
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use proto::v1::Attachment;
 use reqwest::{
-    Body, Client, Response,
+    Body, Client, Response, Url,
     multipart::{Form, Part},
 };
 use serde::Deserialize;
@@ -66,11 +66,15 @@ impl Api {
     /// # Errors
     /// When the platform's certificates cannot be loaded.
     pub(crate) fn new(config: &Config, media: MediaStore) -> Result<Self, reqwest::Error> {
-        let http = Client::builder()
+        let mut http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent("openclaw-gateway")
-            .build()?;
+            .user_agent("openclaw-gateway");
+        if is_local(&config.api_url) {
+            // A proxy of the environment leads out of this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build()?;
         let server = config.api_url.trim_end_matches('/');
         let token = config.token.expose();
         Ok(Self {
@@ -192,6 +196,13 @@ impl From<Failure> for Error {
     }
 }
 
+/// Whether the server runs on this machine.
+fn is_local(server: &str) -> bool {
+    let url = Url::parse(server).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    host == "localhost" || host == "[::1]" || host.starts_with("127.")
+}
+
 /// What an error of the transport means: only a connection that never stood proves that nothing was sent.
 fn lost(error: reqwest::Error) -> Error {
     let error = error.without_url();
@@ -307,6 +318,16 @@ mod tests {
             understand(200, b"{\"ok\":tr"),
             Err(Failure::Silent(Error::Unknown(_)))
         ));
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_reached_without_a_proxy() {
+        assert!(
+            is_local("http://127.0.0.1:8081")
+                && is_local("http://localhost:8081")
+                && is_local("http://[::1]:1")
+        );
+        assert!(!is_local("https://api.telegram.org") && !is_local("nonsense"));
     }
 
     #[test]

@@ -127,13 +127,15 @@ pub fn from_update(raw: &[u8], account: &str, bot: &Identity) -> Inbound {
 }
 
 /// The updates of an answer to getUpdates, apart from each other, so that one cannot spoil another.
-pub(crate) fn batch(result: &RawValue) -> Vec<&[u8]> {
-    let apart: Result<Vec<&RawValue>, _> = serde_json::from_str(result.get());
-    apart
-        .unwrap_or_default()
+///
+/// # Errors
+/// When it is no list.
+pub(crate) fn batch(result: &RawValue) -> Result<Vec<&[u8]>, serde_json::Error> {
+    let apart: Vec<&RawValue> = serde_json::from_str(result.get())?;
+    Ok(apart
         .into_iter()
         .map(|update| update.get().as_bytes())
-        .collect()
+        .collect())
 }
 
 /// Where in an event its chat, thread and date stand.

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use adapter::{Error, Inbox};
 use serde_json::{Value, json, value::RawValue};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 const MAX_UPDATES: u32 = 100;
 /// How much later than promised a poll may be answered before it counts as stalled.
 const SLACK: Duration = Duration::from_secs(15);
+/// Shortest time between two polls that bring nothing.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// Pause after an answer that moved nothing on, so that it does not come again at once.
 const STUCK_PAUSE: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,7 @@ impl Telegram {
         let mut until = std::pin::pin!(until);
         loop {
             let timeout_s = self.config.poll_timeout_s;
+            let asked = Instant::now();
             let answer = tokio::select! {
                 answer = self.updates(MAX_UPDATES, timeout_s) => answer,
                 () = &mut until => break,
@@ -43,6 +46,10 @@ impl Telegram {
                 Ok(updates) => {
                     inbox.heard();
                     self.take(inbox, &updates).await?;
+                    // Nothing, and at once: whoever answers so would be asked without end.
+                    if updates.get() == "[]" && asked.elapsed() < SHORTEST_POLL {
+                        sleep(SHORTEST_POLL).await;
+                    }
                 }
                 Err(Failure::Refused(refusal)) if refusal.is_webhook_conflict() => {
                     self.release_webhook().await?
@@ -88,7 +95,7 @@ impl Telegram {
 
     /// Stores the updates of one answer and moves the offset behind them.
     async fn take(&self, inbox: &Inbox, answer: &RawValue) -> Result<(), Error> {
-        let batch = inbound::batch(answer);
+        let batch = inbound::batch(answer).map_err(|error| Error::Unavailable(error.into()))?;
         if batch.is_empty() {
             return Ok(());
         }

@@ -11,6 +11,7 @@ mod key;
 mod limits;
 mod live;
 pub mod markdown;
+mod measures;
 pub mod media;
 mod outbox;
 mod pace;

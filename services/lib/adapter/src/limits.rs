@@ -1,4 +1,4 @@
-//! How fast one account may ask its platform: waiting instead of failing. Pure: the time is passed in.
+//! How fast one account may ask its platform: waiting instead of failing, with the time passed in.
 
 use std::{
     collections::{HashMap, VecDeque},

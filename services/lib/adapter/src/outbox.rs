@@ -23,6 +23,7 @@ use crate::{
     intents::{self, Begun, Intents, Ticket},
     key,
     live::Live,
+    measures,
     pace::Pace,
     plan,
     status::Status,
@@ -154,8 +155,7 @@ impl<A: Adapter> Outbox<A> {
             Ok(answer) => answer,
             Err(_) => Err(Error::Unknown("no answer".into())),
         };
-        metrics::histogram!("openclaw_send_seconds", "account" => self.account.key())
-            .record(began.elapsed().as_secs_f64());
+        measures::took(self.account.key(), began.elapsed());
         match answer {
             Ok(platform_id) => self.sent(&chunk, ticket, &platform_id).await,
             Err(Error::Rejected(why)) if preview => {

@@ -1,4 +1,4 @@
-//! From one outbound to the actions that do it. Pure.
+//! From one outbound to the actions that do it, by pure functions.
 
 use proto::v1::{ButtonRow, Outbound, outbound};
 

@@ -9,7 +9,7 @@ use tokio::{sync::Notify, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Account, Proof, Via};
+use crate::{Account, Proof, Via, measures};
 
 /// Counters are told at most this often; changes of state at once.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -138,8 +138,7 @@ impl Status {
         }
         if now.state() != state {
             now.since_ms = now_ms();
-            let gauge = metrics::gauge!("openclaw_connection_state", "account" => self.key.clone());
-            gauge.set(f64::from(state as i32));
+            measures::state(&self.key, state);
             let word = state.as_str_name();
             match state {
                 ConnectionState::Error | ConnectionState::Reconnecting => {
@@ -166,13 +165,13 @@ impl Status {
     /// One more message.
     pub(crate) fn count(&self, what: Count) {
         let mut now = self.lock();
-        let (counter, name) = match what {
-            Count::Received => (&mut now.received, "openclaw_adapter_received_total"),
-            Count::Sent => (&mut now.sent, "openclaw_adapter_sent_total"),
-            Count::Failed => (&mut now.failed, "openclaw_adapter_failed_total"),
+        let counter = match what {
+            Count::Received => &mut now.received,
+            Count::Sent => &mut now.sent,
+            Count::Failed => &mut now.failed,
         };
         *counter = counter.saturating_add(1);
-        metrics::counter!(name, "account" => self.key.clone()).increment(1);
+        measures::message(&self.key, what);
     }
 
     /// Writes the state into the bucket `connections` until `stop`, then once more.

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 pub use crate::claim::Fence;
 use crate::{
@@ -213,7 +213,7 @@ where
         async move {
             match Claim::take(bus, shard, &me, settled).await {
                 Ok(Attempt::Won(claim)) => {
-                    info!(shard, epoch = claim.epoch(), "took {shard}");
+                    debug!(shard, epoch = claim.epoch(), "took {shard}");
                     let held = Held {
                         shard: shard.clone(),
                         claim,
@@ -259,10 +259,10 @@ where
         () = &mut working => {}
         () = &mut watch => working.await,
     }
-    if let Ok(false) | Err(_) = held.claim.release().await {
-        warn!(shard = held.shard, "lost {}", held.shard);
-        held.fence.lose();
-    } else {
-        info!(shard = held.shard, "released {}", held.shard);
+    // From here on the next owner acts, whatever still holds a fence of ours.
+    held.fence.lose();
+    match held.claim.release().await {
+        Ok(true) => debug!(shard = held.shard, "released {}", held.shard),
+        _ => warn!(shard = held.shard, "lost {}", held.shard),
     }
 }

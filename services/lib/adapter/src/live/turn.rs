@@ -23,6 +23,8 @@ pub(super) const EDIT_EVERY: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(5 * 60);
 /// What is shown at most before the answer is whole.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
+/// A platform that takes longer is not asked to show more.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Says that more comes.
 const MORE: &str = " …";
 
@@ -154,7 +156,7 @@ impl Turn {
                     body: body.clone(),
                     buttons: Vec::new(),
                 };
-                live.adapter.send(&self.to, &edit).await.map(|_| message_id)
+                ask(live, &self.to, &edit).await.map(|_| message_id)
             }
             None => match self.first(live, outbound_id, body.clone()).await {
                 Some(answer) => answer,
@@ -204,7 +206,7 @@ impl Turn {
             buttons: Vec::new(),
             silent: false,
         };
-        let answer = key::scope(&name, live.adapter.send(&self.to, &text)).await;
+        let answer = key::scope(&name, ask(live, &self.to, &text)).await;
         let (state, detail) = match &answer {
             Ok(message_id) => (IntentState::Sent, message_id.clone()),
             Err(Error::Unknown(_)) => (IntentState::Unknown, "the answer was lost".into()),
@@ -218,6 +220,12 @@ impl Turn {
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Asks the platform; the whole answer must not wait long for this.
+async fn ask<A: Adapter>(live: &Live<A>, to: &Address, action: &Action) -> Result<String, Error> {
+    let answer = tokio::time::timeout(PATIENCE, live.adapter.send(to, action)).await;
+    answer.unwrap_or_else(|_| Err(Error::Unknown("no answer".into())))
 }
 
 /// The first message's worth of an answer that is not whole yet.

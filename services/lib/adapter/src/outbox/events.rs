@@ -9,7 +9,7 @@ use proto::{
 use tracing::warn;
 
 use super::{Chunk, Outbox};
-use crate::{Adapter, status::Count};
+use crate::{Adapter, measures, status::Count};
 
 impl<A: Adapter> Outbox<A> {
     pub(super) async fn tell_sent(
@@ -94,8 +94,6 @@ impl<A: Adapter> Outbox<A> {
     }
 
     pub(super) fn count(&self, chunk: &Chunk<'_>, outcome: &'static str) {
-        let (account, action) = (self.account.key(), chunk.action.name());
-        metrics::counter!("openclaw_outbound_total", "account" => account, "action" => action, "outcome" => outcome)
-            .increment(1);
+        measures::call(self.account.key(), chunk.action.name(), outcome);
     }
 }

@@ -6,7 +6,9 @@ use proto::v1::IntentState;
 use tracing::warn;
 
 use super::{Chunk, Outbox, Step, chain};
-use crate::{Adapter, Error, OnUnknown, gates::REFUSED_PAUSE, intents::Ticket, status::Count};
+use crate::{
+    Adapter, Error, OnUnknown, gates::REFUSED_PAUSE, intents::Ticket, measures, status::Count,
+};
 
 /// Calls of a platform that says "not now" for one chunk before it is given up.
 const ATTEMPTS: u32 = 3;
@@ -130,7 +132,7 @@ impl<A: Adapter> Outbox<A> {
         if self.gates.failed() {
             let name = self.account.key();
             warn!(account = %name, "`{name}` fails again and again; nothing is sent for a while");
-            metrics::counter!("openclaw_breaker_opened_total", "account" => name).increment(1);
+            measures::breaker_opened(name);
         }
     }
 }

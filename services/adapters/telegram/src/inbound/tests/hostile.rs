@@ -61,6 +61,15 @@ fn nothing_stops_it() {
 }
 
 #[test]
+fn one_update_does_not_spoil_another() {
+    let answer = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    let mixed = answer(r#"[{"update_id": 1}, "odd", {"update_id": 99999999999999999999}]"#);
+    let ids: Vec<_> = batch(&mixed).unwrap().into_iter().map(update_id).collect();
+    assert_eq!(ids, [Some(1), None, None]);
+    assert!(batch(&answer("{}")).is_err() && batch(&answer("[]")).unwrap().is_empty());
+}
+
+#[test]
 fn bytes_that_are_no_utf8_are_replaced() {
     let inbound = from_update(
         b"{\"update_id\":4,\"message\":{\"message_id\":1,\"chat\":{\"id\":5},\"text\":\"a\xff\"}}",
