@@ -1,3 +1,4 @@
 //! Every adapter on a fake of its platform, and WebSocket clients by bytes on the wire.
 
 mod telegram;
+mod websocket;

@@ -100,6 +100,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// In the order of the reference: the role, then the scope, then whether there is such a method.
 pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal> {
+    if method == "connect" {
+        let only_first = "connect is only valid as the first request";
+        return Err(Refusal::Invalid(only_first.into()));
+    }
     let served = METHODS.iter().find(|(name, _)| *name == method);
     let open = method == "health" && grant.protocol >= 4;
     let of_nodes = NODE_METHODS.contains(&method);
