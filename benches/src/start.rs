@@ -32,20 +32,40 @@ pub(crate) async fn measure(table: &mut Table) {
         }
     }
     times.sort_unstable();
-    let span = format!("{:.0} ms ({:.0} to {:.0})", ms(times[STARTS / 2]), ms(times[0]), ms(times[STARTS - 1]));
-    table.row("cold start to the first WebSocket health", span, "< 1000 ms");
+    let span = format!(
+        "{:.0} ms ({:.0} to {:.0})",
+        ms(times[STARTS / 2]),
+        ms(times[0]),
+        ms(times[STARTS - 1])
+    );
+    table.row(
+        "cold start to the first WebSocket health",
+        span,
+        "< 1000 ms",
+    );
 }
 
 async fn idle(gateway: &Gateway, table: &mut Table) {
     let family = machine::family(gateway.process().pid());
     let each = machine::memory(&family);
     let total: f64 = each.iter().map(|(_, mb)| mb).sum();
-    let parts: Vec<String> = each.iter().map(|(name, mb)| format!("{name} {mb:.0}")).collect();
-    table.row("resident memory, idle", format!("{total:.0} MB ({})", parts.join(", ")), "< 100 MB");
+    let parts: Vec<String> = each
+        .iter()
+        .map(|(name, mb)| format!("{name} {mb:.0}"))
+        .collect();
+    table.row(
+        "resident memory, idle",
+        format!("{total:.0} MB ({})", parts.join(", ")),
+        "< 100 MB",
+    );
     let before = machine::cpu(&family);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let used = machine::cpu(&family) - before;
-    table.row("processor, idle", format!("{:.1} % of a core", ms(used) / 100.0), "");
+    table.row(
+        "processor, idle",
+        format!("{:.1} % of a core", ms(used) / 100.0),
+        "",
+    );
 }
 
 /// Asks for `health` until it is answered.
@@ -68,7 +88,8 @@ async fn ask(gateway: &Gateway) -> Option<bool> {
         let frame = json!({"type": "req", "id": id, "method": method, "params": params});
         socket.send(Message::text(frame.to_string())).await.ok()?;
         let answer = loop {
-            let frame: Value = serde_json::from_str(socket.next().await?.ok()?.to_text().ok()?).ok()?;
+            let frame: Value =
+                serde_json::from_str(socket.next().await?.ok()?.to_text().ok()?).ok()?;
             if frame["id"] == id {
                 break frame;
             }

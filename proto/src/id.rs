@@ -12,12 +12,37 @@ pub fn of_outbound(turn_id: &str, n: usize) -> String {
     format!("{turn_id}-{n}")
 }
 
+/// Id of the outbound that tells a person that the turn `turn_id` came to nothing.
+#[must_use]
+pub fn of_dead_notice(turn_id: &str) -> String {
+    format!("{turn_id}-dead")
+}
+
+/// Id of the outbound that tells a person that the turn `turn_id` waits.
+#[must_use]
+pub fn of_slow_notice(turn_id: &str) -> String {
+    format!("{turn_id}-slow")
+}
+
+/// Whether `outbound_id` is one of the two notices, which nothing depends on.
+#[must_use]
+pub fn is_notice(outbound_id: &str) -> bool {
+    outbound_id.ends_with("-dead") || outbound_id.ends_with("-slow")
+}
+
 /// Subject token of a session key: 16 hex digits of blake3.
 ///
 /// A session key may hold characters that a subject may not; the whole key is in the message.
 #[must_use]
 pub fn of_session(session_key: &str) -> String {
     hex(session_key.as_bytes(), 8)
+}
+
+/// Key under which the bucket `people` keeps that `sender_id` is let in on an account of ours.
+#[must_use]
+pub fn of_approval(platform: &str, account: &str, sender_id: &str) -> String {
+    let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+    format!("ok.{}.{}.{}", plain(platform), plain(account), of_session(sender_id))
 }
 
 /// `bytes` bytes of the blake3 hash of `input`, as lower-case hex.
@@ -36,5 +61,12 @@ mod tests {
         assert_eq!(of_session("telegram:dm:1").len(), 16);
         assert_ne!(of_session("telegram:dm:1"), of_session("telegram:dm:2"));
         assert_eq!(of_outbound("ab", 1), "ab-1");
+        assert_ne!(
+            of_approval("telegram", "main", "1"),
+            of_approval("telegram", "shop", "1"),
+            "an approval is bound to the account"
+        );
+        assert!(is_notice(&of_dead_notice("ab")) && is_notice(&of_slow_notice("ab")));
+        assert!(!is_notice(&of_outbound("ab", 0)));
     }
 }

@@ -11,6 +11,8 @@ pub mod v1 {
     tonic::include_proto!("openclaw.gateway.v1");
 }
 
+#[cfg(test)]
+mod golden;
 pub mod id;
 pub mod priority;
 pub mod session;

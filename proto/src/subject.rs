@@ -6,10 +6,13 @@
 //! | `turn.<part>.<prio>.<agent>.<sid>` | `TURN` | router | agent-bridge |
 //! | `out.<platform>.<account>.<prio>.<conv>` | `OUT` | agent-bridge, router | that account's adapter |
 //! | `event.<kind>.<platform>.<sid>` | `EVENT` | every service | ledger; live as `live.event.…`: control-plane |
-//! | `dead.<original subject>` | `DEAD` | bus | operators |
+//! | `dead.<original subject>` | `DEAD` | bus | operators, ledger |
 //! | `live.delta.<platform>.<account>.<sid>` | – | agent-bridge | control-plane, adapters that stream |
+//! | `ctl.<platform>.<account>.<verb>` | – | control-plane | the process that has the account |
 //! | `live.cancel` | – | router, control-plane | agent-bridge |
+//! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
+//! | `rpc.ledger.journey` | – | control-plane | ledger |
 
 use crate::{
     id,
@@ -68,6 +71,30 @@ pub fn account(platform: &str, account: &str) -> String {
     format!("out.{}.{}", token(platform), token(account))
 }
 
+/// Where the process that has an account is told to `verb`: reconnect, drain, resume.
+#[must_use]
+pub fn control(platform: &str, account: &str, verb: &str) -> String {
+    format!("ctl.{}.{}.{verb}", token(platform), token(account))
+}
+
+/// All turns of a session, whatever their priority.
+#[must_use]
+pub fn turns(partitions: u16, agent: &str, session_key: &str) -> String {
+    let sid = id::of_session(session_key);
+    format!(
+        "turn.{}.*.{}.{sid}",
+        partition(&sid, partitions),
+        token(agent)
+    )
+}
+
+/// All outbounds to the conversation of `to`, whatever their priority.
+#[must_use]
+pub fn outbounds(to: &Address) -> String {
+    let conversation = id::of_session(&to.conversation);
+    format!("{}.*.{conversation}", account(&to.platform, &to.account))
+}
+
 /// Subject of an event.
 #[must_use]
 pub fn event(event: &Event) -> String {
@@ -99,6 +126,10 @@ pub const LIVE_EVENTS: &str = "live.event.>";
 pub const LIVE_DELTAS: &str = "live.delta.>";
 /// Where a running turn is told to stop, at once, before its cancelling turn arrives.
 pub const CANCEL: &str = "live.cancel";
+/// Where it is told that an agent is asked, as [`crate::v1::Started`].
+pub const STARTED: &str = "live.started";
+/// Where the ledger answers [`crate::v1::TraceRequest`].
+pub const JOURNEY: &str = "rpc.ledger.journey";
 /// Where the ledger answers [`crate::v1::HistoryRequest`].
 pub const HISTORY: &str = "rpc.ledger.history";
 /// Where the ledger answers [`crate::v1::SessionsRequest`].
@@ -117,6 +148,7 @@ pub fn kind(event: &Event) -> &'static str {
         Some(What::Dead(_)) => "dead",
         Some(What::Aborted(_)) => "aborted",
         Some(What::Reset(_)) => "reset",
+        Some(What::Delivered(_)) => "delivered",
         None => "none",
     }
 }

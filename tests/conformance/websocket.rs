@@ -26,6 +26,7 @@ mod chat;
 mod crowd;
 mod events;
 mod handshake;
+mod history;
 mod identity;
 mod methods;
 mod page;
@@ -55,11 +56,21 @@ impl Gateway {
         let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, admin_at) = (web.local_addr().unwrap(), admin.local_addr().unwrap());
-        let mut config = Config { token: TOKEN.into(), ..Config::default() };
+        let mut config = Config {
+            token: TOKEN.into(),
+            ..Config::default()
+        };
         change(&mut config);
         let ctx = chassis::Context::new(bus.clone(), stop.clone());
         let serving = tokio::spawn(control_plane::serve(ctx, config, web, admin));
-        Self { at, admin: admin_at, bus, stop, serving, _nats: nats }
+        Self {
+            at,
+            admin: admin_at,
+            bus,
+            stop,
+            serving,
+            _nats: nats,
+        }
     }
 
     /// A client that was let in with all scopes, as the command line of `protocol` connects.
@@ -101,11 +112,18 @@ impl Client {
         let mut request = format!("ws://{at}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
-            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_str(value).unwrap());
         }
         let stream = TcpStream::connect(at).await.unwrap();
         let (socket, response) = tokio_tungstenite::client_async(request, stream).await?;
-        Ok(Self { socket, response, events: VecDeque::new(), calls: 0 })
+        Ok(Self {
+            socket,
+            response,
+            events: VecDeque::new(),
+            calls: 0,
+        })
     }
 
     async fn send(&mut self, frame: &Value) {
@@ -163,14 +181,17 @@ impl Client {
 
     /// Sends `connect` and returns its answer.
     async fn connect(&mut self, params: Value) -> Heard {
-        self.send(&json!({"type": "req", "id": "c", "method": "connect", "params": params})).await;
+        self.send(&json!({"type": "req", "id": "c", "method": "connect", "params": params}))
+            .await;
         self.next_answer().await
     }
 
     /// Connects and must be let in; returns `hello-ok`.
     async fn shake(&mut self, params: Value) -> Value {
         let heard = self.connect(params).await;
-        let Heard::Frame(frame) = heard else { panic!("{heard:?}") };
+        let Heard::Frame(frame) = heard else {
+            panic!("{heard:?}")
+        };
         assert_eq!(frame["ok"], true, "{frame}");
         // Events of the time before are the challenge alone.
         self.events.clear();
@@ -181,8 +202,11 @@ impl Client {
     async fn call(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let id = format!("call-{}", self.calls);
-        self.send(&json!({"type": "req", "id": id, "method": method, "params": params})).await;
-        let Heard::Frame(frame) = self.next_answer().await else { panic!("closed during {method}") };
+        self.send(&json!({"type": "req", "id": id, "method": method, "params": params}))
+            .await;
+        let Heard::Frame(frame) = self.next_answer().await else {
+            panic!("closed during {method}")
+        };
         assert_eq!(frame["id"], id.as_str());
         frame
     }

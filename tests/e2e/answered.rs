@@ -12,7 +12,11 @@ async fn all_are_answered(hears: Hears) {
     stage.telegram.wait_confirmed().await;
     assert_eq!(stage.telegram.sent_in_all(), 500);
     assert!(gateway.terminate().success(), "it ends cleanly");
-    assert_eq!(stage.telegram.sent_in_all(), 500, "nothing was sent again on the way out");
+    assert_eq!(
+        stage.telegram.sent_in_all(),
+        500,
+        "nothing was sent again on the way out"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

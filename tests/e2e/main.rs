@@ -1,3 +1,7 @@
 //! The real binary, a fake platform, a fake model: what a person sees.
 
 mod answered;
+mod pairing;
+mod private;
+mod refused;
+mod secrets;

@@ -1,37 +1,45 @@
-//! SIGKILL of everything, one at a time, and a replica that sleeps for six seconds.
+//! One fault for each promise, chosen so that it is sure to be seen when the promise is not kept.
 //!
-//! Tried on 2026-11-20 with the offset moved before the publish: see the comment at the end of this file.
+//! `./gateway sabotage` breaks the promises one by one and runs these; docs/FAULTS.md says what was seen.
 
-use std::time::Duration;
+use tests::{
+    chaos::{fault::Fault, round::round, system::System, table::Table},
+    stage::Hears,
+};
 
-use tests::stage::Hears;
+use crate::webhook;
 
-use crate::system::System;
-
-/// Longer than any lease.
-const SLEEP: Duration = Duration::from_secs(6);
+fn assert_kept(table: Table) {
+    eprintln!("{table}");
+    assert!(table.broken().is_empty(), "{:#?}", table.broken());
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_message_is_answered_once_and_in_order_whatever_is_killed() {
+async fn what_the_platform_told_survives_the_adapter() {
     let system = System::start(Hears::Polling).await;
-    let mut unknown = 0;
-    for name in ["telegram", "router", "agent-bridge", "ledger"] {
-        unknown += system.under_load(&format!("{name} killed"), async { system.kill(name) }).await;
-    }
-    unknown += system
-        .under_load("nats-server killed", async {
-            system.stage.nats.kill();
-            system.stage.nats.restart();
-        })
-        .await;
-    unknown += system
-        .under_load("redis-server killed", async {
-            system.stage.redis.kill();
-            system.stage.redis.restart();
-        })
-        .await;
-    for name in ["router", "agent-bridge", "telegram"] {
-        unknown += system.under_load(&format!("{name} asleep"), system.freeze(name, SLEEP)).await;
-    }
-    eprintln!("unknown in all: {unknown}");
+    assert_kept(Table(vec![round(&system, Fault::DiesWhileNatsHangs).await]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_stand_in_the_order_of_the_questions() {
+    let system = System::start(Hears::Polling).await;
+    assert_kept(Table(vec![round(&system, Fault::Kill("router")).await]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_told_three_times_is_answered_once() {
+    let system = System::start(Hears::Webhook).await;
+    assert_kept(Table(vec![webhook::told_three_times(&system).await]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_may_be_there_is_not_sent_again() {
+    let system = System::start(Hears::Polling).await;
+    let row = round(&system, Fault::DiesInMidSend).await;
+    let unknown = row.verdict.unknown;
+    assert_kept(Table(vec![row]));
+    assert!(
+        unknown > 0,
+        "nothing was in mid-send: the test shows nothing"
+    );
 }

@@ -1,4 +1,8 @@
-//! Whatever is killed, stopped or cut: nothing lost, nothing out of order.
+//! Whatever is killed, stopped, cut, refused or full: nothing lost, nothing out of order, nothing twice.
 
+mod disk;
 mod killed;
-mod system;
+mod mount;
+mod power;
+mod table;
+mod webhook;

@@ -22,14 +22,24 @@ async fn connect(nats: &Nats) -> Bus {
 
 /// A turn that says its session and number.
 fn turn(session: &str, n: u64) -> Turn {
-    Turn { id: n.to_string(), session_key: format!("loopback:dm:{session}"), ..Turn::default() }
+    Turn {
+        id: n.to_string(),
+        session_key: format!("loopback:dm:{session}"),
+        ..Turn::default()
+    }
 }
 
 async fn publish(bus: &Bus, session: &str, n: u64) {
     let turn = turn(session, n);
-    let subject =
-        proto::subject::turn(bus.partitions(), proto::v1::Priority::Normal, "main", &turn.session_key);
-    bus.publish(&subject, &format!("{session}.{n}"), &turn).await.unwrap();
+    let subject = proto::subject::turn(
+        bus.partitions(),
+        proto::v1::Priority::Normal,
+        "main",
+        &turn.session_key,
+    );
+    bus.publish(&subject, &format!("{session}.{n}"), &turn)
+        .await
+        .unwrap();
 }
 
 /// A worker that notes what it handles.
@@ -48,7 +58,10 @@ fn worker(bus: &Bus, handled: &Handled, stop: &CancellationToken) -> JoinHandle<
                     return Outcome::Retry(Duration::from_millis(100));
                 }
                 let number = delivery.message.id.parse().unwrap();
-                handled.lock().unwrap().push((delivery.message.session_key, number));
+                handled
+                    .lock()
+                    .unwrap()
+                    .push((delivery.message.session_key, number));
                 Outcome::Ack
             }
         };
@@ -86,7 +99,11 @@ async fn load(bus: &Bus, sessions: usize, each: u64) {
 async fn workers_come_and_go_and_every_session_keeps_its_order() {
     let nats = Nats::start();
     let handled = Handled::default();
-    let (a, b, c) = (connect(&nats).await, connect(&nats).await, connect(&nats).await);
+    let (a, b, c) = (
+        connect(&nats).await,
+        connect(&nats).await,
+        connect(&nats).await,
+    );
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
     let first = worker(&a, &handled, &stop);
     let second = worker(&b, &handled, &leave);
@@ -94,7 +111,10 @@ async fn workers_come_and_go_and_every_session_keeps_its_order() {
         let bus = c.clone();
         async move { load(&bus, 40, 30).await }
     });
-    eventually("a third is handled", || async { (handled.lock().unwrap().len() > 400).then_some(()) }).await;
+    eventually("a third is handled", || async {
+        (handled.lock().unwrap().len() > 400).then_some(())
+    })
+    .await;
     let third = worker(&c, &handled, &stop);
     leave.cancel();
     second.await.unwrap();
@@ -117,7 +137,10 @@ async fn a_killed_server_loses_nothing_and_keeps_the_order() {
         async move { load(&bus, 20, 40).await }
     });
     for wanted in [100, 400] {
-        eventually("some are handled", || async { (handled.lock().unwrap().len() > wanted).then_some(()) }).await;
+        eventually("some are handled", || async {
+            (handled.lock().unwrap().len() > wanted).then_some(())
+        })
+        .await;
         nats.kill();
         nats.restart();
     }
@@ -143,23 +166,54 @@ async fn a_retried_message_holds_up_its_lane_only_and_a_panic_is_a_dead_letter()
                 let handled = handled.clone();
                 async move {
                     let turn = delivery.message;
-                    if turn.session_key.ends_with("slow") && turn.id == "0" && delivery.attempt < 3 {
+                    if turn.session_key.ends_with("slow") && turn.id == "0" && delivery.attempt < 3
+                    {
                         return Outcome::Retry(Duration::from_millis(300));
                     }
                     assert_ne!(turn.id, "7", "a bug in the handler");
-                    handled.lock().unwrap().push((turn.session_key, turn.id.parse().unwrap()));
+                    handled
+                        .lock()
+                        .unwrap()
+                        .push((turn.session_key, turn.id.parse().unwrap()));
                     Outcome::Ack
                 }
             };
-            consume(&bus, source, &stop, |turn: &Turn| turn.session_key.clone(), handle).await.unwrap();
+            consume(
+                &bus,
+                source,
+                &stop,
+                |turn: &Turn| turn.session_key.clone(),
+                handle,
+            )
+            .await
+            .unwrap();
         }
     });
-    eventually("three are handled", || async { (handled.lock().unwrap().len() == 3).then_some(()) }).await;
-    let names: Vec<String> = handled.lock().unwrap().iter().map(|(key, n)| format!("{key}/{n}")).collect();
-    assert_eq!(names, ["loopback:dm:fast/0", "loopback:dm:slow/0", "loopback:dm:slow/1"]);
+    eventually("three are handled", || async {
+        (handled.lock().unwrap().len() == 3).then_some(())
+    })
+    .await;
+    let names: Vec<String> = handled
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(key, n)| format!("{key}/{n}"))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "loopback:dm:fast/0",
+            "loopback:dm:slow/0",
+            "loopback:dm:slow/1"
+        ]
+    );
     let mut dead = bus.follow::<Turn>("DEAD", 0).await.unwrap();
     let letter = dead.next().await.unwrap();
-    assert!(letter.subject.starts_with("dead.turn."), "{}", letter.subject);
+    assert!(
+        letter.subject.starts_with("dead.turn."),
+        "{}",
+        letter.subject
+    );
     assert_eq!(letter.message.unwrap().id, "7");
     stop.cancel();
     working.await.unwrap();
@@ -174,14 +228,25 @@ async fn what_cannot_be_decoded_becomes_a_dead_letter() {
     let nats = Nats::start();
     let bus = connect(&nats).await;
     // A Part whose text is no UTF-8 where a Turn has a string, made by hand: field 1, 2 bytes, 0xff 0xff.
-    let part = Part { extra_json: "x".into(), ..Part::default() };
+    let part = Part {
+        extra_json: "x".into(),
+        ..Part::default()
+    };
     bus.publish("turn.0.n.main.x", "1", &part).await.unwrap();
     #[derive(Clone, PartialEq, prost::Message)]
     struct Garbage {
         #[prost(bytes = "vec", tag = "1")]
         id: Vec<u8>,
     }
-    bus.publish("turn.1.n.main.x", "2", &Garbage { id: vec![0xff, 0xff] }).await.unwrap();
+    bus.publish(
+        "turn.1.n.main.x",
+        "2",
+        &Garbage {
+            id: vec![0xff, 0xff],
+        },
+    )
+    .await
+    .unwrap();
     let (handled, stop) = (Handled::default(), CancellationToken::new());
     let working = worker(&bus, &handled, &stop);
     eventually("both are dead letters", || async {
@@ -196,8 +261,14 @@ async fn what_cannot_be_decoded_becomes_a_dead_letter() {
 async fn a_message_published_twice_is_stored_once() {
     let nats = Nats::start();
     let bus = connect(&nats).await;
-    let first = bus.publish("turn.0.n.main.x", "same", &turn("a", 1)).await.unwrap();
-    let again = bus.publish("turn.0.n.main.x", "same", &turn("a", 1)).await.unwrap();
+    let first = bus
+        .publish("turn.0.n.main.x", "same", &turn("a", 1))
+        .await
+        .unwrap();
+    let again = bus
+        .publish("turn.0.n.main.x", "same", &turn("a", 1))
+        .await
+        .unwrap();
     assert!(!first.duplicate && again.duplicate);
     assert_eq!(first.sequence, again.sequence);
 }
@@ -213,13 +284,23 @@ async fn a_scheduled_message_comes_when_due_and_a_cancelled_one_never() {
         async move { bus::move_due(&bus, &stop).await }
     });
     let due = chassis::clock::now_ms() + 1500;
-    bus.publish_at("turn.0.n.main.x", "kept", &turn("kept", 1), due).await.unwrap();
-    bus.publish_at("turn.0.n.main.x", "dropped", &turn("dropped", 1), due).await.unwrap();
+    bus.publish_at("turn.0.n.main.x", "kept", &turn("kept", 1), due)
+        .await
+        .unwrap();
+    bus.publish_at("turn.0.n.main.x", "dropped", &turn("dropped", 1), due)
+        .await
+        .unwrap();
     assert!(bus.cancel("dropped").await.unwrap());
     assert!(!bus.cancel("dropped").await.unwrap());
-    eventually("the kept one came", || async { (!handled.lock().unwrap().is_empty()).then_some(()) }).await;
+    eventually("the kept one came", || async {
+        (!handled.lock().unwrap().is_empty()).then_some(())
+    })
+    .await;
     assert!(chassis::clock::now_ms() >= due, "never early");
-    assert_eq!(*handled.lock().unwrap(), [("loopback:dm:kept".to_owned(), 1)]);
+    assert_eq!(
+        *handled.lock().unwrap(),
+        [("loopback:dm:kept".to_owned(), 1)]
+    );
     stop.cancel();
     moving.await.unwrap().unwrap();
     working.await.unwrap();
@@ -230,17 +311,36 @@ async fn a_bucket_compares_and_swaps_and_tells_changes() {
     let nats = Nats::start();
     let bus = connect(&nats).await;
     let bucket = bus.bucket(Bucket::Connections);
-    let named = |name: &str| Connection { display_name: name.into(), ..Connection::default() };
+    let named = |name: &str| Connection {
+        display_name: name.into(),
+        ..Connection::default()
+    };
     assert!(bucket.get::<Connection>("a.b").await.unwrap().is_none());
     let revision = bucket.create("a.b", &named("one")).await.unwrap().unwrap();
     assert!(bucket.create("a.b", &named("two")).await.unwrap().is_none());
-    assert!(bucket.update("a.b", &named("two"), revision + 7).await.unwrap().is_none());
-    bucket.update("a.b", &named("two"), revision).await.unwrap().unwrap();
+    assert!(
+        bucket
+            .update("a.b", &named("two"), revision + 7)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    bucket
+        .update("a.b", &named("two"), revision)
+        .await
+        .unwrap()
+        .unwrap();
     let mut changes = bucket.watch::<Connection>().await.unwrap();
     assert_eq!(changes.next().await.unwrap().1.unwrap().display_name, "two");
     bucket.delete("a.b").await.unwrap();
     assert_eq!(changes.next().await.unwrap(), ("a.b".into(), None));
-    assert!(bucket.create("a.b", &named("three")).await.unwrap().is_some());
+    assert!(
+        bucket
+            .create("a.b", &named("three"))
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(bucket.all::<Connection>().await.unwrap().len(), 1);
 }
 
@@ -253,22 +353,34 @@ async fn one_owner_at_a_time_and_a_dead_ones_shard_moves() {
     let own = |bus: Bus, name: &'static str| {
         let (owners, stop) = (owners.clone(), stop.clone());
         tokio::spawn(async move {
-            bus::owned(&bus, "poll", "poll.x", &stop, |_, drain: CancellationToken| {
-                let owners = owners.clone();
-                async move {
-                    owners.lock().unwrap().push(name);
-                    drain.cancelled().await;
-                }
-            })
+            bus::owned(
+                &bus,
+                "poll",
+                "poll.x",
+                &stop,
+                |_, drain: CancellationToken| {
+                    let owners = owners.clone();
+                    async move {
+                        owners.lock().unwrap().push(name);
+                        drain.cancelled().await;
+                    }
+                },
+            )
             .await
             .unwrap();
         })
     };
     let first = own(a, "a");
-    eventually("a owns it", || async { (!owners.lock().unwrap().is_empty()).then_some(()) }).await;
+    eventually("a owns it", || async {
+        (!owners.lock().unwrap().is_empty()).then_some(())
+    })
+    .await;
     let second = own(b, "b");
     first.abort();
-    eventually("b owns it", || async { (owners.lock().unwrap().len() == 2).then_some(()) }).await;
+    eventually("b owns it", || async {
+        (owners.lock().unwrap().len() == 2).then_some(())
+    })
+    .await;
     assert_eq!(*owners.lock().unwrap(), ["a", "b"]);
     stop.cancel();
     second.await.unwrap();
@@ -279,8 +391,15 @@ async fn other_partitions_than_the_waiting_ones_are_refused() {
     let nats = Nats::start();
     let bus = connect(&nats).await;
     publish(&bus, "a", 1).await;
-    let other = Settings { partitions: 4, ..nats.settings() };
-    let refused = Bus::connect(other).await.err().expect("refused").to_string();
+    let other = Settings {
+        partitions: 4,
+        ..nats.settings()
+    };
+    let refused = Bus::connect(other)
+        .await
+        .err()
+        .expect("refused")
+        .to_string();
     assert!(refused.contains("16 partitions"), "{refused}");
 }
 
@@ -292,5 +411,41 @@ async fn a_missing_server_is_said_within_the_patience() {
         patience: Duration::from_millis(300),
         ..Settings::default()
     };
-    assert!(matches!(Bus::connect(settings).await, Err(bus::Error::Unavailable(_))));
+    assert!(matches!(
+        Bus::connect(settings).await,
+        Err(bus::Error::Unavailable(_))
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_records_are_forgotten_but_those_that_are_wanted() {
+    let nats = Nats::start();
+    let bus = connect(&nats).await;
+    let bucket = bus.bucket(Bucket::Connections);
+    let named = |name: &str| Connection {
+        display_name: name.into(),
+        ..Connection::default()
+    };
+    for name in ["old", "kept", "older"] {
+        bucket.put(name, &named(name)).await.unwrap();
+    }
+    let revision = bucket.newest_revision().await.unwrap();
+    bucket.put("new", &named("new")).await.unwrap();
+    bucket.put("older", &named("renewed")).await.unwrap();
+    let kept = bucket
+        .forget(revision, |record: &Connection| {
+            record.display_name == "kept"
+        })
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+    let mut left: Vec<_> = bucket
+        .all::<Connection>()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(key, ..)| key)
+        .collect();
+    left.sort();
+    assert_eq!(left, ["kept", "new", "older"]);
 }

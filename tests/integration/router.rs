@@ -6,8 +6,8 @@ use bus::{Bucket, Bus, Delivery, Outcome, Source, consume};
 use proto::{
     id, priority, subject,
     v1::{
-        Address, ConversationKind, Event, Inbound, Outbound, PairingEntry, Part, Said, Sender, Turn, event::What,
-        inbound::Body, outbound::Action,
+        Address, ConversationKind, Event, Inbound, Outbound, PairingEntry, Part, Said, Sender,
+        Turn, event::What, inbound::Body, outbound::Action,
     },
 };
 use tests::{
@@ -33,8 +33,16 @@ struct Bench {
 }
 
 fn open() -> router::Config {
-    let access = router::Access { direct: router::Direct::Open, ..router::Access::default() };
-    router::Config { access: HashMap::from([("loopback".into(), access)]).into_iter().collect(), ..router::Config::default() }
+    let access = router::Access {
+        direct: router::Direct::Open,
+        ..router::Access::default()
+    };
+    router::Config {
+        access: HashMap::from([("loopback".into(), access)])
+            .into_iter()
+            .collect(),
+        ..router::Config::default()
+    }
 }
 
 impl Bench {
@@ -47,10 +55,34 @@ impl Bench {
         let router = tokio::spawn(async move { router::run(ctx, config, &url).await });
         let (turns, outbound) = (Arc::default(), Arc::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(collect(bus.clone(), Source::partitions(&bus, "TURN", "test"), stop.clone(), Arc::clone(&turns)));
-        let out = Source { stream: "OUT", group: "out".into(), shards: vec!["out.loopback.main".into()], in_hand: 8 };
-        tasks.spawn(collect(bus.clone(), out, stop.clone(), Arc::clone(&outbound)));
-        Self { bus, redis, turns, outbound, stop, tasks, router, _nats: nats }
+        tasks.spawn(collect(
+            bus.clone(),
+            Source::partitions(&bus, "TURN", "test"),
+            stop.clone(),
+            Arc::clone(&turns),
+        ));
+        let out = Source {
+            stream: "OUT",
+            group: "out".into(),
+            shards: vec!["out.loopback.main".into()],
+            in_hand: 8,
+        };
+        tasks.spawn(collect(
+            bus.clone(),
+            out,
+            stop.clone(),
+            Arc::clone(&outbound),
+        ));
+        Self {
+            bus,
+            redis,
+            turns,
+            outbound,
+            stop,
+            tasks,
+            router,
+            _nats: nats,
+        }
     }
 
     /// Somebody says something; `id` is the platform's.
@@ -60,7 +92,14 @@ impl Bench {
         let priority = priority::of(&inbound);
         let subject = subject::inbound(self.bus.partitions(), priority, "loopback", &key);
         // A fresh message id: the stream's own window must not hide what the router does.
-        self.bus.publish(&subject, &format!("{:?}", std::time::Instant::now()), &inbound).await.unwrap();
+        self.bus
+            .publish(
+                &subject,
+                &format!("{:?}", std::time::Instant::now()),
+                &inbound,
+            )
+            .await
+            .unwrap();
     }
 
     async fn turns(&self, count: usize) -> Vec<Turn> {
@@ -101,7 +140,9 @@ where
             Outcome::Ack
         }
     };
-    consume(&bus, source, &stop, |_: &M| String::new(), take).await.unwrap();
+    consume(&bus, source, &stop, |_: &M| String::new(), take)
+        .await
+        .unwrap();
 }
 
 fn said(sender: &str, id: &str, text: &str) -> Inbound {
@@ -117,10 +158,17 @@ fn said(sender: &str, id: &str, text: &str) -> Inbound {
         id: id::of_event(&dedupe_key),
         dedupe_key,
         address: Some(address),
-        sender: Some(Sender { id: sender.into(), display_name: sender.into(), ..Sender::default() }),
+        sender: Some(Sender {
+            id: sender.into(),
+            display_name: sender.into(),
+            ..Sender::default()
+        }),
         body: Some(Body::Said(Said {
             message_id: id.into(),
-            parts: vec![Part { text: text.into(), ..Part::default() }],
+            parts: vec![Part {
+                text: text.into(),
+                ..Part::default()
+            }],
             ..Said::default()
         })),
         ..Inbound::default()
@@ -130,10 +178,21 @@ fn said(sender: &str, id: &str, text: &str) -> Inbound {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_message_makes_one_turn() {
     let bench = Bench::start(open()).await;
-    for (id, text) in [("1", "hi"), ("1", "hi"), ("2", "there"), ("1", "hi"), ("3", "end")] {
+    for (id, text) in [
+        ("1", "hi"),
+        ("1", "hi"),
+        ("2", "there"),
+        ("1", "hi"),
+        ("3", "end"),
+    ] {
         bench.say("ann", id, text).await;
     }
-    let texts: Vec<String> = bench.turns(3).await.into_iter().map(|turn| turn.text).collect();
+    let texts: Vec<String> = bench
+        .turns(3)
+        .await
+        .into_iter()
+        .map(|turn| turn.text)
+        .collect();
     assert_eq!(texts, ["hi", "there", "end"]);
     bench.end().await;
 }
@@ -163,7 +222,7 @@ async fn an_unknown_person_gets_one_code_and_is_let_in_when_approved() {
     let (_, ask, _) = people.all::<PairingEntry>().await.unwrap().remove(0);
     assert!(told[0].contains(&ask.code), "{told:?}");
     assert_eq!((ask.sender_id.as_str(), ask.code.len()), ("ann", 8));
-    let key = router::people::approved_key("loopback", "main", "ann");
+    let key = id::of_approval("loopback", "main", "ann");
     people.put(&key, &ask).await.unwrap();
     // Approval reaches the router through its watch; until then ann is told nothing more.
     let mut n = 10;
@@ -189,12 +248,23 @@ async fn no_more_than_three_wait_for_approval() {
     let mut events = bench.bus.follow::<Event>("EVENT", 0).await.unwrap();
     let mut reasons = Vec::new();
     while reasons.len() < 5 {
-        let event = futures_util::StreamExt::next(&mut events).await.unwrap().message.unwrap();
+        let event = futures_util::StreamExt::next(&mut events)
+            .await
+            .unwrap()
+            .message
+            .unwrap();
         if let Some(What::Refused(refused)) = event.what {
             reasons.push(refused.reason);
         }
     }
-    assert_eq!(reasons.iter().filter(|reason| *reason == "asked to pair").count(), 3, "{reasons:?}");
+    assert_eq!(
+        reasons
+            .iter()
+            .filter(|reason| *reason == "asked to pair")
+            .count(),
+        3,
+        "{reasons:?}"
+    );
     bench.end().await;
 }
 
@@ -208,7 +278,12 @@ async fn a_dead_redis_stops_nothing() {
     bench.turns(2).await;
     bench.redis.restart();
     bench.say("ann", "3", "after").await;
-    let texts: Vec<String> = bench.turns(3).await.into_iter().map(|turn| turn.text).collect();
+    let texts: Vec<String> = bench
+        .turns(3)
+        .await
+        .into_iter()
+        .map(|turn| turn.text)
+        .collect();
     assert_eq!(texts, ["before", "without", "after"]);
     bench.end().await;
 }
@@ -227,15 +302,27 @@ async fn a_hanging_redis_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_too_fast_waits_and_loses_nothing() {
-    let config = router::Config { user_per_minute: 60, user_burst: 2, ..open() };
+    let config = router::Config {
+        user_per_minute: 60,
+        user_burst: 2,
+        ..open()
+    };
     let bench = Bench::start(config).await;
     let begun = std::time::Instant::now();
     for n in 0..4 {
         bench.say("ann", &n.to_string(), &n.to_string()).await;
     }
-    let texts: Vec<String> = bench.turns(4).await.into_iter().map(|turn| turn.text).collect();
+    let texts: Vec<String> = bench
+        .turns(4)
+        .await
+        .into_iter()
+        .map(|turn| turn.text)
+        .collect();
     assert_eq!(texts, ["0", "1", "2", "3"]);
-    assert!(begun.elapsed() >= std::time::Duration::from_millis(900), "the third and fourth had to wait");
+    assert!(
+        begun.elapsed() >= std::time::Duration::from_millis(900),
+        "the third and fourth had to wait"
+    );
     bench.end().await;
 }
 
@@ -243,7 +330,11 @@ async fn who_writes_too_fast_waits_and_loses_nothing() {
 async fn a_message_under_another_platforms_subject_is_a_dead_letter() {
     let bench = Bench::start(open()).await;
     let forged = said("ann", "1", "I am from the page");
-    bench.bus.publish("in.0.n.webchat.x", "forged", &forged).await.unwrap();
+    bench
+        .bus
+        .publish("in.0.n.webchat.x", "forged", &forged)
+        .await
+        .unwrap();
     eventually("the dead letter", || async {
         (bench.bus.stream_state("DEAD").await.unwrap().messages == 1).then_some(())
     })
@@ -267,12 +358,23 @@ async fn a_group_that_moved_keeps_its_session() {
         inbound
     };
     let text = |text: &str| said("ann", "x", text).body.unwrap();
-    let moved = Body::Moved(proto::v1::Moved { to_conversation: "new".into() });
-    let all = [("1", "old", text("a")), ("2", "old", moved), ("3", "new", text("b"))];
+    let moved = Body::Moved(proto::v1::Moved {
+        to_conversation: "new".into(),
+    });
+    let all = [
+        ("1", "old", text("a")),
+        ("2", "old", moved),
+        ("3", "new", text("b")),
+    ];
     for (n, (id, group, body)) in all.into_iter().enumerate() {
         let inbound = in_group(id, group, body);
         let key = router::route::session_key(&inbound);
-        let subject = subject::inbound(bench.bus.partitions(), priority::of(&inbound), "loopback", &key);
+        let subject = subject::inbound(
+            bench.bus.partitions(),
+            priority::of(&inbound),
+            "loopback",
+            &key,
+        );
         bench.bus.publish(&subject, id, &inbound).await.unwrap();
         // What moved is known before anybody writes in the new group.
         eventually("it is routed", || async {

@@ -3,12 +3,16 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Output},
 };
 
 use tempfile::TempDir;
 
-use crate::{eventually::eventually, process::Process, servers::free_port};
+use crate::{
+    eventually::{blocking, eventually},
+    process::Process,
+    servers::free_port,
+};
 
 /// What the log says right before the address of the health server.
 const HEALTH: &str = "health is answered at ";
@@ -18,7 +22,13 @@ pub struct Gateway {
     process: Process,
     port: u16,
     admin_port: u16,
-    folder: TempDir,
+    env: Vec<(String, String)>,
+    folder: PathBuf,
+    #[expect(
+        dead_code,
+        reason = "removes the folder with the gateway, where it is its own"
+    )]
+    own: Option<TempDir>,
 }
 
 /// `openclaw run <service>`: one service in a process of its own.
@@ -40,19 +50,60 @@ impl Gateway {
             .prefix("gateway-")
             .tempdir()
             .expect("temporary folder");
-        let (port, admin_port) = (free_port(), free_port());
-        let mut command = openclaw(folder.path());
-        command.arg("gateway").args(args);
-        command.env("OPENCLAW_GATEWAY_PORT", port.to_string());
-        command.env("OPENCLAW_GATEWAY_ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"));
-        command.envs(env.iter().copied());
-        let process = Process::start("openclaw gateway", command, &folder.path().join("log"));
+        let gateway = Self::start_in(folder.path(), env, args);
         Self {
-            process,
+            own: Some(folder),
+            ..gateway
+        }
+    }
+
+    /// Starts one that works in `folder`, where an earlier one may have left its data.
+    ///
+    /// # Panics
+    /// Like [`Gateway::start`].
+    pub fn start_in(folder: &Path, env: &[(&str, &str)], args: &[&str]) -> Self {
+        let (port, admin_port) = (free_port(), free_port());
+        let mut all = vec![
+            ("OPENCLAW_GATEWAY_PORT".to_owned(), port.to_string()),
+            (
+                "OPENCLAW_GATEWAY_ADMIN_LISTEN".to_owned(),
+                format!("127.0.0.1:{admin_port}"),
+            ),
+        ];
+        all.extend(
+            env.iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned())),
+        );
+        let mut command = openclaw(folder);
+        command
+            .arg("gateway")
+            .args(args)
+            .envs(all.iter().map(|(name, text)| (name, text)));
+        let logs = (1..).map(|life| folder.join(format!("log.{life}")));
+        let log = logs
+            .into_iter()
+            .find(|log| !log.exists())
+            .expect("lives are few");
+        Self {
+            process: Process::start("openclaw gateway", command, &log),
             port,
             admin_port,
-            folder,
+            env: all,
+            folder: folder.to_owned(),
+            own: None,
         }
+    }
+
+    /// Runs `openclaw` with these arguments as whoever operates this gateway does, and waits for its end.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn operate(&self, args: &[&str]) -> Output {
+        let mut command = openclaw(&self.folder);
+        command
+            .args(args)
+            .envs(self.env.iter().map(|(name, text)| (name, text)));
+        command.output().expect("the program runs")
     }
 
     /// Waits until every service serves.
@@ -102,7 +153,7 @@ impl Gateway {
 
     /// The folder it works in and keeps its data in.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The process itself: kill, stop, cont, terminate, log.
@@ -113,6 +164,16 @@ impl Gateway {
     /// Crashes it (SIGKILL).
     pub fn kill9(&self) {
         self.process.kill();
+    }
+
+    /// Waits until it ends by itself; returns its exit code and all that it said.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&self) -> (Option<i32>, String) {
+        let ended = || self.process.ended();
+        let status = blocking("the gateway to end by itself", ended);
+        (status.code(), self.process.log())
     }
 
     /// Asks it to end (SIGTERM) and returns how it did.
@@ -212,6 +273,7 @@ fn openclaw(folder: &Path) -> Command {
             "TMPDIR",
             "OPENCLAW_NATS_SERVER",
             "OPENCLAW_REDIS_SERVER",
+            "SABOTAGE",
         ];
         if !kept.iter().any(|kept| name == *kept) {
             command.env_remove(name);
@@ -233,9 +295,15 @@ pub fn program() -> PathBuf {
         return named.into();
     }
     let test = env::current_exe().expect("a running program has a path");
-    let places = test.ancestors().skip(1).take(2).map(|folder| folder.join("openclaw-under-test"));
+    let places = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("openclaw-under-test"));
     let found = places.into_iter().find(|program| program.exists());
-    found.expect("`cargo test -p tests` builds openclaw-under-test; for other programs set OPENCLAW_PROGRAM")
+    found.expect(
+        "`cargo test -p tests` builds openclaw-under-test; for other programs set OPENCLAW_PROGRAM",
+    )
 }
 
 #[cfg(test)]

@@ -79,6 +79,11 @@ impl Process {
         self.cont();
     }
 
+    /// Asks it to end (SIGTERM).
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Asks it to end (SIGTERM) and returns how it did.
     ///
     /// # Panics
@@ -128,6 +133,11 @@ impl Drop for Process {
             eprintln!("--- last words of {}\n{}\n---", self.name, end.join("\n"));
         }
     }
+}
+
+/// Lets a fault last: how long it does is what is tried out, so there is no state to wait for.
+pub async fn lasting(while_: std::time::Duration) {
+    tokio::time::sleep(while_).await;
 }
 
 /// The program `name`: from the environment variable, else where `./gateway` puts its tools, else from the PATH.

@@ -68,6 +68,13 @@ impl FaultProxy {
         }
     }
 
+    /// Behaves so for a while, and hands on again after it.
+    pub async fn set_for(&self, mode: Mode, while_: Duration) {
+        self.set(mode);
+        time::sleep(while_).await;
+        self.set(Mode::Pass);
+    }
+
     /// Resets all connections that exist; new ones are served as before.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Read,
     net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,6 +23,14 @@ pub struct Nats {
     extra: String,
     port: u16,
     folder: TempDir,
+    disk: Disk,
+}
+
+/// Where a nats-server keeps its data, and how.
+struct Disk {
+    store: PathBuf,
+    /// Lines of the section `jetstream`.
+    jetstream: String,
 }
 
 impl Nats {
@@ -38,11 +47,28 @@ impl Nats {
     /// # Panics
     /// Like [`Nats::start`].
     pub fn start_with(extra: &str) -> Self {
+        Self::launch(None, "sync_interval: always", extra)
+    }
+
+    /// Starts one that keeps its data in `store`, with these lines in its section `jetstream`.
+    ///
+    /// # Panics
+    /// Like [`Nats::start`].
+    pub fn start_at(store: &Path, jetstream: &str) -> Self {
+        Self::launch(Some(store.to_path_buf()), jetstream, "")
+    }
+
+    fn launch(store: Option<PathBuf>, jetstream: &str, extra: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("nats-")
             .tempdir()
             .expect("temporary folder");
-        let process = spawn_nats(&folder, -1, extra);
+        let store = store.unwrap_or_else(|| folder.path().join("store"));
+        let disk = Disk {
+            store,
+            jetstream: jetstream.into(),
+        };
+        let process = spawn_nats(&folder, -1, &disk, extra);
         // The server itself names the port that it got, so no other process can have taken it in between.
         let ports = folder
             .path()
@@ -57,6 +83,7 @@ impl Nats {
             extra: extra.into(),
             port,
             folder,
+            disk,
         };
         nats.wait();
         nats
@@ -98,7 +125,7 @@ impl Nats {
     pub fn restart(&self) {
         let mut process = self.process();
         process.kill();
-        *process = spawn_nats(&self.folder, self.port.into(), &self.extra);
+        *process = spawn_nats(&self.folder, self.port.into(), &self.disk, &self.extra);
         drop(process);
         self.wait();
     }
@@ -232,13 +259,14 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-fn spawn_nats(folder: &TempDir, port: i32, extra: &str) -> Process {
+fn spawn_nats(folder: &TempDir, port: i32, disk: &Disk, extra: &str) -> Process {
     let path = folder.path();
     let config = path.join("nats.conf");
     let text = format!(
         "host: 127.0.0.1\nport: {port}\nmax_payload: 8MB\n\
-         jetstream {{ store_dir: {store:?}, sync_interval: always, limits {{ default_max_consumers: -1 }} }}\n{extra}\n",
-        store = path.join("store")
+         jetstream {{\nstore_dir: {store:?}\nlimits {{ default_max_consumers: -1 }}\n{lines}\n}}\n{extra}\n",
+        store = disk.store,
+        lines = disk.jetstream,
     );
     fs::write(&config, text).expect("configuration file");
     let mut command = Command::new(tool("nats-server", "OPENCLAW_NATS_SERVER"));

@@ -1,6 +1,11 @@
 //! A whole system on fakes: servers, a fake Telegram, a fake model, and the real program in one process or many.
 
-use std::{collections::HashMap, fs, ops::Deref, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
@@ -52,9 +57,25 @@ impl Stage {
     /// # Panics
     /// When a server does not start.
     pub async fn set(hears: Hears, extra: &str) -> Self {
-        let (nats, redis) = (Nats::start(), Redis::start());
-        let servers = format!("[bus]\nurls = [\"{}\"]\n\n[redis]\nurl = \"{}\"\n\n", nats.url(), redis.url());
-        Self { fakes: Fakes::set(hears, &(servers + extra)).await, nats, redis }
+        Self::set_on(Nats::start(), hears, extra).await
+    }
+
+    /// [`Stage::set`] on a nats-server that runs already.
+    ///
+    /// # Panics
+    /// When a server does not start.
+    pub async fn set_on(nats: Nats, hears: Hears, extra: &str) -> Self {
+        let redis = Redis::start();
+        let servers = format!(
+            "[bus]\nurls = [\"{}\"]\n\n[redis]\nurl = \"{}\"\n\n",
+            nats.url(),
+            redis.url()
+        );
+        Self {
+            fakes: Fakes::set(hears, &(servers + extra)).await,
+            nats,
+            redis,
+        }
     }
 }
 
@@ -75,7 +96,10 @@ impl Fakes {
         let fakes = Self {
             telegram: FakeTelegram::start().await,
             model: Model::start().await,
-            folder: tempfile::Builder::new().prefix("stage-").tempdir().expect("temporary folder"),
+            folder: tempfile::Builder::new()
+                .prefix("stage-")
+                .tempdir()
+                .expect("temporary folder"),
         };
         fs::write(fakes.file(), fakes.settings(hears) + extra).expect("settings file");
         fakes
@@ -110,13 +134,38 @@ impl Fakes {
         Gateway::start(&self.env(&self.file().display().to_string()), &[])
     }
 
+    /// Every service in one process that works in `folder`, with `more` of the environment.
+    pub fn gateway_in(&self, folder: &Path, more: &[(&str, &str)]) -> Gateway {
+        let file = self.file().display().to_string();
+        let env: Vec<_> = self
+            .env(&file)
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Gateway::start_in(folder, &env, &[])
+    }
+
     /// One service in a process of its own.
     pub fn service(&self, name: &str) -> Service {
-        Service::start(name, &self.env(&self.file().display().to_string()))
+        self.service_with(name, &[])
+    }
+
+    /// One service in a process of its own, with `env` over the settings.
+    pub fn service_with(&self, name: &str, env: &[(&str, &str)]) -> Service {
+        let file = self.file().display().to_string();
+        let all: Vec<_> = self
+            .env(&file)
+            .into_iter()
+            .chain(env.iter().copied())
+            .collect();
+        Service::start(name, &all)
     }
 
     fn env<'a>(&self, file: &'a str) -> [(&'static str, &'a str); 2] {
-        [("OPENCLAW_CONFIG", file), ("OPENCLAW_GATEWAY_TOKEN", GATEWAY_TOKEN)]
+        [
+            ("OPENCLAW_CONFIG", file),
+            ("OPENCLAW_GATEWAY_TOKEN", GATEWAY_TOKEN),
+        ]
     }
 
     /// Has each of `chats` say these messages, all chats in turn.
@@ -133,14 +182,22 @@ impl Fakes {
     /// # Panics
     /// When an answer is missing for good, twice there, or before an earlier one.
     pub async fn answered(&self, chats: &[i64], each: usize) {
-        let here = || chats.iter().map(|chat| self.telegram.sent(*chat).len()).sum::<usize>();
+        let here = || {
+            chats
+                .iter()
+                .map(|chat| self.telegram.sent(*chat).len())
+                .sum::<usize>()
+        };
         loop {
             let before = here();
             if before >= chats.len() * each {
                 break;
             }
             // Each step has the whole deadline: what counts is that it goes on.
-            eventually("the next answer", || async { (here() > before).then_some(()) }).await;
+            eventually("the next answer", || async {
+                (here() > before).then_some(())
+            })
+            .await;
         }
         for chat in chats {
             self.in_order(*chat, each);
@@ -152,7 +209,9 @@ impl Fakes {
         let numbers: HashMap<String, usize> = (0..each).map(|n| (answer(chat, n), n)).collect();
         let mut last = None;
         for sent in self.telegram.sent(chat) {
-            let Some(n) = numbers.get(&sent.text) else { panic!("chat {chat} got `{}`", sent.text) };
+            let Some(n) = numbers.get(&sent.text) else {
+                panic!("chat {chat} got `{}`", sent.text)
+            };
             assert!(last < Some(*n), "chat {chat} got {n} after {last:?}");
             last = Some(*n);
         }

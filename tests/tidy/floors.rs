@@ -22,7 +22,7 @@ const ROOF: &[&str] = &["openclaw", "tests", "benches"];
 
 /// Dependencies that only these crates name, so that there is one place to change when they do.
 const OWNED: &[(&str, &[&str])] = &[
-    ("async-nats", &["bus"]),
+    ("async-nats", &["bus", "benches"]),
     ("clap", &["openclaw"]),
     ("opentelemetry-otlp", &["chassis"]),
     ("opentelemetry_sdk", &["chassis"]),

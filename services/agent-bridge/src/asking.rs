@@ -51,6 +51,8 @@ pub(crate) struct Asking {
 struct Guard {
     breaker: Breaker,
     last: Failure,
+    /// When a failure was counted last.
+    counted_at: Option<Instant>,
 }
 
 /// Where the pieces of an answer are told.
@@ -76,6 +78,7 @@ impl Asking {
             guard: Mutex::new(Guard {
                 breaker: Breaker::default(),
                 last,
+                counted_at: None,
             }),
             retries,
             max_output_chars: config.max_output_chars,
@@ -101,14 +104,15 @@ impl Asking {
         let mut pauses = self.retries.build();
         loop {
             self.allow()?;
+            let asked = Instant::now();
             let failure = match self.attempt(question, live, telling).await {
                 Ok(end) => {
-                    self.note(None);
+                    self.note(None, asked);
                     return Ok(counted(question, live.text(), end));
                 }
                 Err(failure) => failure,
             };
-            self.note(Some(&failure));
+            self.note(Some(&failure), asked);
             let pause = match (failure.may_heal(), pauses.next()) {
                 (true, Some(pause)) => failure.wait.unwrap_or(pause),
                 _ => return Err(failure),
@@ -178,7 +182,10 @@ impl Asking {
 
     /// Notes that the model did not answer before the turn's time was over.
     pub(crate) fn was_too_slow(&self) {
-        self.note(Some(&Failure::new(Problem::Hung, "turn's deadline")));
+        self.note(
+            Some(&Failure::new(Problem::Hung, "turn's deadline")),
+            Instant::now(),
+        );
     }
 
     /// Fails at once while the provider is known to be down.
@@ -200,13 +207,17 @@ impl Asking {
     }
 
     /// Only what says that the provider is down opens the breaker: a busy one, or one that refuses, is up.
-    fn note(&self, failure: Option<&Failure>) {
+    ///
+    /// Questions under way together mostly fail together, when one connection breaks: they count as one failure.
+    fn note(&self, failure: Option<&Failure>, asked: Instant) {
         let mut guard = self.guard();
         let down = failure
             .filter(|failure| matches!(failure.problem, Problem::Unavailable | Problem::Hung));
         match down {
+            Some(_) if guard.counted_at.is_some_and(|counted| asked < counted) => {}
             Some(failure) => {
                 guard.last = failure.clone();
+                guard.counted_at = Some(Instant::now());
                 if guard.breaker.failed(std::time::Instant::now()) {
                     warn!(
                         provider = self.backend.provider(),
@@ -298,15 +309,22 @@ mod tests {
     fn a_provider_that_is_down_is_left_alone_and_one_that_refuses_is_not() {
         let asking = asking();
         for _ in 0..10 {
-            asking.note(Some(&Failure::new(Problem::RateLimited, "")));
-            asking.note(Some(&Failure::new(Problem::Unauthorized, "")));
+            let now = Instant::now();
+            asking.note(Some(&Failure::new(Problem::RateLimited, "")), now);
+            asking.note(Some(&Failure::new(Problem::Unauthorized, "")), now);
         }
         assert_eq!(asking.allow(), Ok(()));
+        let down = Failure {
+            http_status: 503,
+            ..Failure::new(Problem::Unavailable, "")
+        };
+        let together = Instant::now();
+        for _ in 0..100 {
+            asking.note(Some(&down), together);
+        }
+        assert_eq!(asking.allow(), Ok(()), "one broken connection is one failure");
         for _ in 0..5 {
-            asking.note(Some(&Failure {
-                http_status: 503,
-                ..Failure::new(Problem::Unavailable, "")
-            }));
+            asking.note(Some(&down), Instant::now());
         }
         let failure = asking.allow().unwrap_err();
         assert_eq!(

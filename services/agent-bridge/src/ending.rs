@@ -37,6 +37,8 @@ pub(crate) struct Account {
     pub model: String,
     /// Millionths of a US dollar.
     pub cost_micro_usd: u64,
+    /// When the turn was taken, Unix epoch.
+    pub started_at_ms: i64,
     /// From taking the turn to its end.
     pub took_ms: u64,
 }
@@ -53,6 +55,11 @@ impl Ending {
 
     /// The event that says so. Its id is the same whenever the turn ends in this way.
     pub(crate) fn event(&self, turn: &Turn, account: Account, at_ms: i64) -> Event {
+        let outbound_id = match self.is_told(turn) {
+            true => id::of_outbound(&turn.id, 0),
+            false => String::new(),
+        };
+        let started_at_ms = account.started_at_ms;
         let what = match self {
             Self::Answered(answer) => What::Answered(Answered {
                 text: answer.text.clone(),
@@ -64,6 +71,8 @@ impl Ending {
                 stop_reason: answer.stop_reason.clone(),
                 took_ms: account.took_ms,
                 reply_to: turn.reply_to.clone(),
+                started_at_ms,
+                outbound_id,
             }),
             Self::Failed(failure) => What::Failed(Failed {
                 message: failure.message(),
@@ -71,10 +80,13 @@ impl Ending {
                 provider: account.provider,
                 model: account.model,
                 http_status: failure.http_status.into(),
+                started_at_ms,
+                outbound_id,
             }),
             Self::Aborted(partial_text, why) => What::Aborted(Aborted {
                 partial_text: partial_text.clone(),
                 why: (*why).into(),
+                started_at_ms,
             }),
         };
         let mut event = Event {
@@ -96,7 +108,7 @@ impl Ending {
             Self::Failed(failure) => failure.message(),
             Self::Aborted(..) => return None,
         };
-        let to = turn.reply_to.clone().filter(|_| turn.deliver)?;
+        let to = turn.reply_to.clone().filter(|_| self.is_told(turn))?;
         let text = Text {
             markdown,
             reply_to: turn.reply_to_message.clone(),
@@ -110,8 +122,16 @@ impl Ending {
             session_key: turn.session_key.clone(),
             agent: turn.agent.clone(),
             created_at_ms: at_ms,
-            expires_at_ms: 0,
+            expires_at_ms: match turn.lifetime_ms {
+                0 => 0,
+                lifetime_ms => at_ms.saturating_add(lifetime_ms),
+            },
         })
+    }
+
+    /// Whether the person gets to read something on the platform.
+    fn is_told(&self, turn: &Turn) -> bool {
+        !matches!(self, Self::Aborted(..)) && turn.deliver && turn.reply_to.is_some()
     }
 }
 

@@ -4,7 +4,10 @@ use std::{pin::pin, time::Duration};
 
 use bus::{Bus, Delivery, Outcome};
 use chassis::clock::now_ms;
-use proto::v1::Turn;
+use proto::{
+    subject,
+    v1::{Started, Turn},
+};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
@@ -22,6 +25,8 @@ use crate::{
 
 /// Longest name of a model that a session may choose, in characters.
 const MAX_MODEL_CHARS: usize = 128;
+/// A turn that does not say how long it lives lives so long.
+const LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What all turns share.
 pub(crate) struct Bridge {
@@ -65,11 +70,16 @@ impl Bridge {
             self.cancel(turn);
             return Outcome::Ack;
         }
-        let begun = Instant::now();
+        let (begun, started_at_ms) = (Instant::now(), now_ms());
+        if expired(turn, delivery.stored_ms, started_at_ms) {
+            return Outcome::Dead("expired".into());
+        }
+        self.tell_started(turn, started_at_ms).await;
         let model = self.model(turn);
         let mut account = Account {
             provider: self.provider().into(),
             model: self.asking.backend().model(&model).into(),
+            started_at_ms,
             ..Account::default()
         };
         let ending = self.run(&delivery, model).await;
@@ -86,7 +96,7 @@ impl Bridge {
     /// Runs the turn to its end, which may be that somebody stops it or its time is over.
     async fn run(&self, delivery: &Delivery<Turn>, model: String) -> Ending {
         let turn = &delivery.message;
-        let time_left = self.time_left(turn);
+        let time_left = self.time_left(turn, delivery.stored_ms);
         if time_left.is_zero() {
             return Ending::Failed(Failure::new(Problem::Deadline, "waited too long"));
         }
@@ -193,12 +203,51 @@ impl Bridge {
         }
     }
 
-    fn time_left(&self, turn: &Turn) -> Duration {
+    /// As long as the turn would have had, had it not waited.
+    fn time_left(&self, turn: &Turn, stored_ms: i64) -> Duration {
         match turn.deadline_ms {
             0 => Duration::from_secs(self.config.run_timeout_s),
-            deadline_ms => {
-                Duration::from_millis(u64::try_from(deadline_ms - now_ms()).unwrap_or_default())
-            }
+            deadline_ms => Duration::from_millis(
+                u64::try_from(deadline_ms.saturating_sub(stored_ms)).unwrap_or_default(),
+            ),
         }
+    }
+
+    /// Tells those who look on; nothing depends on it.
+    async fn tell_started(&self, turn: &Turn, at_ms: i64) {
+        let started = Started {
+            turn_id: turn.id.clone(),
+            at_ms,
+        };
+        if let Err(error) = self.bus.tell(subject::STARTED, &started).await {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "that a turn started was not told"
+            );
+        }
+    }
+}
+
+/// Whether a turn that was stored at `stored_ms` has waited longer than it lives.
+fn expired(turn: &Turn, stored_ms: i64, now_ms: i64) -> bool {
+    let lifetime_ms = match turn.lifetime_ms {
+        0 => LIFETIME_MS,
+        lifetime_ms => lifetime_ms,
+    };
+    stored_ms.saturating_add(lifetime_ms) <= now_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_lives_as_long_as_it_says_or_a_day() {
+        let turn = |lifetime_ms| Turn {
+            lifetime_ms,
+            ..Turn::default()
+        };
+        assert!(!expired(&turn(10), 5, 14) && expired(&turn(10), 5, 15));
+        assert!(!expired(&turn(0), 5, LIFETIME_MS) && expired(&turn(0), 5, 5 + LIFETIME_MS));
     }
 }

@@ -1,64 +1,77 @@
 //! The gRPC admin API: for operators' tools, behind the shared secret.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use proto::v1::pairing_server::PairingServer;
+use proto::v1::{
+    connections_server::ConnectionsServer, dead_letters_server::DeadLettersServer,
+    intents_server::IntentsServer, messages_server::MessagesServer, pairing_server::PairingServer,
+    queues_server::QueuesServer, schedules_server::SchedulesServer,
+    sessions_server::SessionsServer,
+};
 use tokio::net::TcpListener;
-use tonic::{Request, Status, transport::server::TcpIncoming};
+use tonic::transport::{Server, server::TcpIncoming};
 
-use crate::{gateway::Gateway, limiter::Guesser};
+use crate::gateway::Gateway;
+use connections::Connections;
+use dead::Dead;
+use guard::Guarded;
 use pairing::People;
+use queues::Queues;
+use send::Sending;
+use sessions::Sessions;
+use unknown::Unknown;
 
+mod code;
+mod connections;
+mod content;
+mod dead;
+mod guard;
 mod pairing;
+mod queues;
+mod send;
+mod sessions;
+mod unknown;
+
+/// Largest request: a text of 5 MB with room for the rest, so that a larger one is told what is allowed.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// Serves until the gateway stops.
 ///
 /// # Errors
 /// When the listener fails.
 pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
-    let guard = gateway.clone();
-    let check = move |request: Request<()>| admit(&guard, request);
-    let people = PairingServer::with_interceptor(People::new(gateway.bus.clone()), check);
-    tonic::transport::Server::builder()
-        .add_service(people)
+    let bus = || gateway.bus.clone();
+    let messages = MessagesServer::new(Sending::new(bus()));
+    let messages = messages.max_decoding_message_size(MAX_REQUEST_BYTES);
+    Server::builder()
+        .add_service(Guarded::new(
+            gateway,
+            PairingServer::new(People::new(bus())),
+        ))
+        .add_service(Guarded::new(
+            gateway,
+            DeadLettersServer::new(Dead::new(bus())),
+        ))
+        .add_service(Guarded::new(
+            gateway,
+            IntentsServer::new(Unknown::new(bus())),
+        ))
+        .add_service(Guarded::new(gateway, QueuesServer::new(Queues::new(bus()))))
+        .add_service(Guarded::new(
+            gateway,
+            ConnectionsServer::new(Connections::new(bus())),
+        ))
+        .add_service(Guarded::new(gateway, messages))
+        .add_service(Guarded::new(
+            gateway,
+            SchedulesServer::new(Sending::new(bus())),
+        ))
+        .add_service(Guarded::new(
+            gateway,
+            SessionsServer::new(Sessions::new(bus())),
+        ))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), gateway.stop.cancelled())
         .await
         .context("admin API")
-}
-
-fn admit(gateway: &Gateway, request: Request<()>) -> Result<Request<()>, Status> {
-    let from = request
-        .remote_addr()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |from| from.ip());
-    // No page can call gRPC, so who is on this machine is a program and only told to wait.
-    let guesser = Guesser::new(from, from.to_canonical().is_loopback());
-    if let Some(left) = gateway.limiter.locked(guesser, Instant::now()) {
-        let wait = left.as_secs().max(1);
-        return Err(Status::resource_exhausted(format!(
-            "too many failed authentication attempts; try again in {wait} s"
-        )));
-    }
-    if !gateway.secret.is_set() {
-        return Err(Status::unauthenticated(
-            "the admin API takes a token: set gateway.token (or OPENCLAW_GATEWAY_TOKEN) and restart the gateway",
-        ));
-    }
-    let token = request
-        .metadata()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
-        return Err(Status::unauthenticated(
-            "send the gateway's token as metadata `authorization: Bearer <token>`",
-        ));
-    };
-    if !gateway.secret.is(token.trim()) {
-        gateway.limiter.failed(guesser, Instant::now());
-        return Err(Status::unauthenticated(
-            "this is not the gateway's token; see gateway.token in the settings",
-        ));
-    }
-    gateway.limiter.succeeded(guesser);
-    Ok(request)
 }

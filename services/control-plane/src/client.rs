@@ -18,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) program: Program,
     pub(crate) since_ms: i64,
     pub(crate) outbox: Outbox,
+    /// Held while a message of this client is stored: the next one is stored after it.
+    pub(crate) sending: tokio::sync::Mutex<()>,
 }
 
 impl Client {
@@ -30,6 +32,7 @@ impl Client {
             program,
             since_ms: now_ms,
             outbox: Outbox::new(max_bytes),
+            sending: tokio::sync::Mutex::default(),
         }
     }
 

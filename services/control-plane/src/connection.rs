@@ -8,6 +8,7 @@ use proto::ws::{Error, Malformed, Request};
 use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::unconstrained,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
@@ -91,21 +92,14 @@ impl Connection {
             }
             let listen = self.client.outbox.bytes() < UNREAD_BYTES;
             tokio::select! {
-                turn = socket.turn(listen) => match turn {
-                    Turn::Heard(text) => {
-                        heard = true;
-                        self.receive(&text);
-                        if self.strikes > STRIKES {
-                            return End::Close(1008, "repeated unauthorized calls".into());
-                        }
-                    }
-                    Turn::Alive => heard = true,
-                    Turn::Flushed => {}
-                    Turn::Broken(code) => return End::Close(code, String::new()),
-                    Turn::Gone => return End::Gone,
-                },
+                // What is done is answered before more is heard, so that few wait; a ping is never put off.
+                biased;
+                () = self.gateway.closing.cancelled() => {
+                    // A client that takes nothing is closed all the same.
+                    let _ = tokio::time::timeout(GRACE, self.finish(socket)).await;
+                    return End::Close(1012, "service restart".into());
+                }
                 Some(done) = self.running.next() => self.answer(done),
-                () = self.client.outbox.filled() => {}
                 _ = ping.tick() => {
                     // Nothing was heard since the last ping: whoever is there, it is no WebSocket any more.
                     if !heard {
@@ -114,11 +108,21 @@ impl Connection {
                     heard = false;
                     socket.ping();
                 }
-                () = self.gateway.closing.cancelled() => {
-                    // A client that takes nothing is closed all the same.
-                    let _ = tokio::time::timeout(GRACE, self.finish(socket)).await;
-                    return End::Close(1012, "service restart".into());
-                }
+                turn = socket.turn(listen) => match turn {
+                    Turn::Heard(text) => {
+                        heard = true;
+                        self.receive(&text);
+                        if self.strikes > STRIKES {
+                            let _ = tokio::time::timeout(GRACE, self.finish(socket)).await;
+                            return End::Close(1008, "repeated unauthorized calls".into());
+                        }
+                    }
+                    Turn::Alive => heard = true,
+                    Turn::Flushed => {}
+                    Turn::Broken(code) => return End::Close(code, String::new()),
+                    Turn::Gone => return End::Gone,
+                },
+                () = self.client.outbox.filled() => {}
             }
         }
     }
@@ -186,11 +190,11 @@ impl Connection {
         };
         let call = Call::new(&self.gateway, &self.client, served, &request);
         let id = request.id.into_owned();
-        // In the order they came: each is begun before the next is read, and publishes in that order.
-        self.running.push(Box::pin(async move {
+        // Begun in the order they came, also by a runtime that finds this task has had its share.
+        self.running.push(Box::pin(unconstrained(async move {
             let outcome = methods::dispatch(call).await;
             meter::called(served, outcome.is_ok());
             (id, outcome.map_err(|refusal| refusal.error(protocol)))
-        }));
+        })));
     }
 }

@@ -177,15 +177,26 @@ impl Runs {
         let ends = |what: &What| {
             matches!(
                 what,
-                What::Answered(_) | What::Failed(_) | What::Aborted(_) | What::Dead(_)
+                What::Answered(_)
+                    | What::Failed(_)
+                    | What::Aborted(_)
+                    | What::Dead(_)
+                    | What::Refused(_)
             )
         };
         let Some(what) = event.what.as_ref().filter(|what| ends(what)) else {
             return Vec::new();
         };
-        let known = self.running.contains_key(&event.turn_id);
+        let run = self.running.get(&event.turn_id);
+        let (known, begun) = (run.is_some(), run.is_some_and(|run| run.begun));
+        // Most who are refused never asked here; a repetition is refused while the first one runs.
+        if matches!(what, What::Refused(_)) && (!known || begun) {
+            return Vec::new();
+        }
         // A dead letter may be about a message that was answered, or about no answer at all.
-        if matches!(what, What::Dead(_)) && !known {
+        if let What::Dead(dead) = what
+            && (!known || !dead.outbound_id.is_empty())
+        {
             return Vec::new();
         }
         if event.turn_id.is_empty() || self.ended.find(&event.turn_id).is_some() {
@@ -255,6 +266,18 @@ impl Run {
             What::Failed(failed) => {
                 let ended = self.life(at_ms, life("error"));
                 vec![ended, self.tell(Chat::error(failed))]
+            }
+            What::Refused(refused) => {
+                let message = format!("The message was not taken: {}", refused.reason);
+                let failed = Failed {
+                    message,
+                    kind: "unknown".into(),
+                    ..Failed::default()
+                };
+                vec![
+                    self.life(at_ms, life("error")),
+                    self.tell(Chat::error(&failed)),
+                ]
             }
             _ => {
                 let failed = Failed {

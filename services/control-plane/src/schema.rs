@@ -133,7 +133,7 @@ mod tests {
             why(r#"{"sessionKey":"m","client":{"id":"a","caps":[1]}}"#),
             "at /client/caps/0: must be string"
         );
-        assert_eq!(why("[]"), "must have required property 'sessionKey'");
+        assert_eq!(why("[]"), "at root: must be object");
         assert_eq!(why("7"), "at root: must be object");
     }
 }

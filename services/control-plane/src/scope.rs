@@ -112,4 +112,14 @@ mod tests {
                 .all(|&scope| !Scopes::default().allow(scope))
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn asking_never_widens(asked in proptest::collection::vec("(operator\\.)?[a-z.]{0,14}", 0..12), pick in 0..256_usize) {
+            let named = (0..8).filter(|bit| pick & (1 << bit) != 0).map(|bit| Scope::ALL[bit].name().to_owned());
+            let asked: Vec<String> = asked.into_iter().chain(named).collect();
+            let granted = Scopes::granted(asked.iter().map(String::as_str)).names();
+            proptest::prop_assert!(granted.iter().all(|name| asked.iter().any(|one| one == name)));
+        }
+    }
 }

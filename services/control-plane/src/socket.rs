@@ -257,7 +257,7 @@ mod tests {
         assert!(matches!(socket.turn(true).await, Turn::Heard(_)));
         socket.allow(5000);
         assert!(matches!(socket.turn(true).await, Turn::Heard(text) if text.len() == 5000));
-        far.write_all(&frame(1, &[b'x'; 5001])[..10]).await.unwrap();
+        far.write_all(&frame(1, &[b'x'; 5001])[..14]).await.unwrap();
         assert!(
             matches!(socket.turn(true).await, Turn::Broken(1009)),
             "by the header alone"

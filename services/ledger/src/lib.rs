@@ -5,25 +5,31 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use bus::Bus;
 use chassis::settings::{Check, Mistakes};
-use proto::{
-    subject,
-    v1::{HistoryRequest, SessionsRequest},
-};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::timeout};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 pub use error::Error;
 
-use follow::{EVENT, Follower};
-use store::Reader;
+use crate::{
+    clerk::Clerk,
+    follow::{EVENT, Follower},
+    lookout::Lookout,
+    started::Begun,
+    undertaker::Undertaker,
+};
 
+mod clerk;
 mod error;
 mod follow;
+mod lookout;
+mod mark;
+mod notice;
+mod started;
 pub mod store;
 mod transcript;
+mod undertaker;
+mod walk;
 
 /// How long an answer waits for what happened before the question to be written down.
 const CATCH_UP: Duration = Duration::from_millis(200);
@@ -42,6 +48,10 @@ pub struct Config {
     pub batch: usize,
     /// Days after which transcripts and events are forgotten; 0 keeps them for ever.
     pub retention_days: u32,
+    /// A message without an end this long after its time is given up as lost if no stream holds it any more, and its
+    /// writer told. Seconds, at least 1.
+    #[schemars(range(min = 1))]
+    pub overdue_s: u32,
 }
 
 impl Default for Config {
@@ -50,6 +60,7 @@ impl Default for Config {
             path: "ledger.sqlite".into(),
             batch: 256,
             retention_days: 0,
+            overdue_s: 15 * 60,
         }
     }
 }
@@ -58,6 +69,9 @@ impl Check for Config {
     fn check(&self, mistakes: &mut Mistakes) {
         if self.path.as_os_str().is_empty() {
             mistakes.add("path", "names no file", "a path, as \"ledger.sqlite\"");
+        }
+        if self.overdue_s == 0 {
+            mistakes.add("overdue_s", "is 0: everything would be late", "900");
         }
         if !(1..=MAX_BATCH).contains(&self.batch) {
             mistakes.add("batch", "is not between 1 and 2000", "256");
@@ -70,13 +84,17 @@ impl Config {
         self.batch.clamp(1, MAX_BATCH)
     }
 
+    fn overdue_ms(&self) -> i64 {
+        i64::from(self.overdue_s.max(1)) * 1000
+    }
+
     /// For how long events are kept; `None` for ever.
     fn kept_ms(&self) -> Option<i64> {
         (self.retention_days > 0).then(|| i64::from(self.retention_days) * DAY_MS)
     }
 }
 
-/// Writes down what happens, and answers what happened, until told to stop.
+/// Writes down what happens, answers what happened, and sees to it that no message ends unseen, until told to stop.
 ///
 /// # Errors
 /// When the file cannot be used, or the bus needs a person; the text says what to do.
@@ -85,84 +103,85 @@ pub async fn run(ctx: chassis::Context, config: Config) -> anyhow::Result<()> {
     let (writer, reader) = store::open(&config.path)
         .await
         .context("ledger does not start")?;
-    let applied = watch::Sender::new(0);
+    let keepers = (
+        store::keeper(&config.path).await,
+        store::keeper(&config.path).await,
+    );
+    let (written, begun) = (watch::Sender::new(0), Begun::default());
+    let applied = || Applied(written.subscribe());
     let clerk = Clerk {
         bus: bus.clone(),
         reader,
-        applied: applied.subscribe(),
+        applied: applied(),
+        begun: begun.clone(),
     };
     let follower = Follower {
         bus: &bus,
         config: &config,
         stop: &stop,
-        applied: &applied,
+        applied: &written,
         writer,
+    };
+    let undertaker = Undertaker {
+        bus: &bus,
+        stop: &stop,
+        applied: applied(),
+        keeper: keepers.0.context("ledger does not start")?,
+    };
+    let lookout = Lookout {
+        bus: &bus,
+        config: &config,
+        stop: &stop,
+        applied: applied(),
+        begun: begun.clone(),
+        keeper: keepers.1.context("ledger does not start")?,
     };
     drop(ready);
     tokio::try_join!(
         async { follower.run().await.context("ledger follows what happens") },
         async { clerk.answer(&stop).await.context("ledger answers") },
+        async {
+            undertaker
+                .run()
+                .await
+                .context("ledger sees to dead letters")
+        },
+        async {
+            lookout
+                .run()
+                .await
+                .context("ledger looks for late messages")
+        },
+        async {
+            begun.hear(&bus, &stop).await;
+            Ok(())
+        },
     )?;
-    clerk.reader.close().await;
+    clerk.close().await;
     Ok(())
 }
 
-/// What the asker is told; the log has the rest.
-fn why(error: Error) -> String {
-    warn!(
-        error = &error as &dyn std::error::Error,
-        "question not answered"
-    );
-    error.to_string()
-}
-
-/// Answers questions.
+/// How far the stream has been written down.
 #[derive(Clone)]
-struct Clerk {
-    bus: Bus,
-    reader: Reader,
-    applied: watch::Receiver<u64>,
-}
+struct Applied(watch::Receiver<u64>);
 
-impl Clerk {
-    async fn answer(&self, stop: &CancellationToken) -> Result<(), bus::Error> {
-        let history = self
-            .bus
-            .answer(subject::HISTORY, stop, |asked: HistoryRequest| {
-                let clerk = self.clone();
-                async move {
-                    clerk.catch_up().await;
-                    clerk.reader.history(&asked).await.map_err(why)
-                }
-            });
-        let sessions = self
-            .bus
-            .answer(subject::SESSIONS, stop, |asked: SessionsRequest| {
-                let clerk = self.clone();
-                async move {
-                    clerk.catch_up().await;
-                    clerk.reader.sessions(&asked).await.map_err(why)
-                }
-            });
-        tokio::try_join!(history, sessions).map(drop)
-    }
-
+impl Applied {
     /// Waits until what the stream holds now is written down, so that who publishes and then asks finds it.
     ///
-    /// Best effort: a server that is away or a long backlog must not keep an answer back.
-    async fn catch_up(&self) {
+    /// Best effort: a server that is away or a long backlog must not keep an answer back; false then.
+    async fn catch_up(&self, bus: &Bus) -> bool {
         let caught_up = async {
-            let Ok(state) = self.bus.stream_state(EVENT).await else {
-                return;
+            let Ok(state) = bus.stream_state(EVENT).await else {
+                return false;
             };
+            let mut written = self.0.clone();
             // An error says that the ledger stops, and what is there is the answer.
-            let _ = self
-                .applied
-                .clone()
-                .wait_for(|applied| *applied >= state.last)
-                .await;
+            written
+                .wait_for(|written| *written >= state.last)
+                .await
+                .is_ok()
         };
-        let _ = timeout(CATCH_UP, caught_up).await;
+        timeout(CATCH_UP, caught_up).await.unwrap_or(false)
     }
 }
 

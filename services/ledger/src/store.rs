@@ -7,16 +7,24 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub(crate) use keep::Keeper;
+pub(crate) use keep::Open;
 pub use read::Reader;
 pub use write::{Position, Writer};
 
 use crate::Error;
 
+mod journeys;
+mod keep;
 mod read;
+mod trace;
 mod write;
 
 /// What brings a file from version n to n + 1; each sets `user_version` itself.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+];
 
 /// How long a lock of another program is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,12 +48,7 @@ pub async fn open(path: &Path) -> Result<(Writer, Reader), Error> {
         )));
     }
     make_private(path).map_err(|error| Error::opening(path, error.into()))?;
-    // A synced stream can tell again whatever a power cut takes from a write-ahead log that is not synced.
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(PATIENCE);
+    let options = options(path);
     let mut connection = options
         .connect()
         .await
@@ -55,6 +58,24 @@ pub async fn open(path: &Path) -> Result<(Writer, Reader), Error> {
         .max_connections(READERS)
         .connect_lazy_with(options.read_only(true));
     Ok((Writer::new(connection), Reader::new(pool)))
+}
+
+/// A further connection to a file that [`open`] has opened.
+pub(crate) async fn keeper(path: &Path) -> Result<Keeper, Error> {
+    let connection = options(path)
+        .connect()
+        .await
+        .map_err(|error| Error::opening(path, error))?;
+    Ok(Keeper::new(connection))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    // A synced stream can tell again whatever a power cut takes from a write-ahead log that is not synced.
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(PATIENCE)
 }
 
 /// Makes the file, if there is none, so that nobody but its owner can read what people said.

@@ -16,7 +16,9 @@ pub(crate) fn line(event: &Event) -> Option<Line> {
         What::Aborted(aborted) => cut_off(aborted),
         What::Failed(failed) => failure(failed),
         What::Reset(_) => system("The session began anew.", "reset"),
-        What::Refused(_) | What::Sent(_) | What::Unsure(_) | What::Dead(_) => return None,
+        What::Refused(_) | What::Sent(_) | What::Unsure(_) | What::Dead(_) | What::Delivered(_) => {
+            return None;
+        }
     };
     Some(Line {
         at_ms: event.at_ms,
@@ -161,6 +163,7 @@ mod tests {
             inbound: Some(inbound),
             text: text.into(),
             session_id: "s1".into(),
+            ..Accepted::default()
         })
     }
 
@@ -192,6 +195,7 @@ mod tests {
         let aborted = Aborted {
             partial_text: "So far".into(),
             why: "stop".into(),
+            ..Aborted::default()
         };
         let line = line(&event(What::Aborted(aborted))).unwrap();
         assert_eq!(

@@ -1,10 +1,14 @@
 //! Settings of the router: who may speak, how sessions live, how fast people may write.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use chassis::settings::{Check, Mistakes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// How long a message may live. What was sent is remembered for three days, and a message must not
+/// outlive that.
+const LIFETIMES_S: RangeInclusive<u64> = 60..=2 * 24 * 60 * 60;
 
 /// Decides who is answered, in which session, and how fast.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -29,6 +33,12 @@ pub struct Config {
     pub platform_per_second: u32,
     /// An agent has this long for an answer. Seconds.
     pub turn_timeout_s: u64,
+    /// A message or an answer that has waited this long is given up, and its writer told so. Seconds, 60 to 172800.
+    #[schemars(range(min = 60, max = 172_800))]
+    pub message_lifetime_s: u64,
+    /// Who waits this long for the agent to begin, in a conversation of two, is told that the message is kept and will
+    /// be answered. Seconds; 0 tells nobody.
+    pub slow_notice_s: u64,
     /// Answers in groups are shown as replies to the message they answer.
     pub reply_in_groups: bool,
 }
@@ -45,6 +55,8 @@ impl Default for Config {
             user_burst: 30,
             platform_per_second: 1000,
             turn_timeout_s: 600,
+            message_lifetime_s: 24 * 60 * 60,
+            slow_notice_s: 60,
             reply_in_groups: true,
         }
     }
@@ -106,6 +118,14 @@ pub enum Group {
 }
 
 impl Config {
+    /// How long a message or an answer may wait.
+    pub(crate) fn lifetime_ms(&self) -> i64 {
+        let lifetime_s = self
+            .message_lifetime_s
+            .clamp(*LIFETIMES_S.start(), *LIFETIMES_S.end());
+        i64::try_from(lifetime_s * 1000).unwrap_or(i64::MAX / 2)
+    }
+
     /// What holds for an account: its own entry, its platform's, or the defaults.
     #[must_use]
     pub fn access(&self, platform: &str, account: &str) -> Access {
@@ -142,6 +162,13 @@ impl Check for Config {
                     instead,
                 );
             }
+        }
+        if !LIFETIMES_S.contains(&self.message_lifetime_s) {
+            mistakes.add(
+                "message_lifetime_s",
+                "is not between 60 and 172800",
+                "86400, which is a day",
+            );
         }
         if self.agent.is_empty() {
             mistakes.add("agent", "must not be empty", "\"main\"");

@@ -22,6 +22,7 @@ use crate::{
 
 pub mod commands;
 mod config;
+mod local;
 pub mod moves;
 pub mod people;
 pub mod policy;
@@ -110,7 +111,7 @@ impl Router {
                 platform,
             )
             .await;
-        if seen.duplicate {
+        if seen.duplicate && !bus::sabotaged("dedupe") {
             metrics::counter!("openclaw_router_duplicates_total").increment(1);
             debug!(
                 message.id = inbound.id,
@@ -118,11 +119,20 @@ impl Router {
             );
             return Outcome::Ack;
         }
+        let now_ms = now_ms();
+        if route::expired(&self.config, inbound, delivery.stored_ms, now_ms) {
+            return Outcome::Dead("expired".into());
+        }
         if seen.wait > Duration::ZERO && delivery.attempt == 1 {
             metrics::counter!("openclaw_router_slowed_total").increment(1);
             return Outcome::Retry(seen.wait.min(Duration::from_secs(60)));
         }
-        let now_ms = now_ms();
+        if let Some(decision) = route::delivered(&self.config, inbound, &key, now_ms) {
+            return match self.act(&decision, inbound, &keys).await {
+                Ok(()) => Outcome::Ack,
+                Err(error) => again(&error, delivery.attempt),
+            };
+        }
         let access = self.config.access(&address.platform, &address.account);
         let verdict = policy::decide(&access, inbound, self.people.approved(address, sender));
         let decision = match verdict {

@@ -3,8 +3,8 @@
 use proto::{
     id, priority, session,
     v1::{
-        Accepted, AnswerCallback, Answered, Attachment, Event, Inbound, Outbound, Refused, Reset,
-        Text, Turn, event::What, inbound::Body, outbound::Action,
+        AnswerCallback, Answered, Attachment, Event, Inbound, Outbound, Reset, Text, Turn,
+        event::What, inbound::Body, outbound::Action,
     },
 };
 
@@ -14,6 +14,8 @@ use crate::{
     store::Session,
     text,
 };
+
+mod events;
 
 /// What is to be done for one inbound.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +75,7 @@ pub fn route(config: &Config, admitted: Admitted<'_>) -> Decision {
             decision
         }
         Some(Body::Said(_)) => about.said(&mut session),
-        Some(body) => about.silence(kind(body)),
+        Some(body) => about.silence(events::kind(body)),
         None => about.silence("an empty event"),
     }
 }
@@ -94,6 +96,32 @@ pub fn refuse(
         now_ms,
     }
     .silence(reason)
+}
+
+/// What the platform tells of a message of ours; `None` if `inbound` is nothing of the kind.
+#[must_use]
+pub fn delivered(config: &Config, inbound: &Inbound, key: &str, now_ms: i64) -> Option<Decision> {
+    let Some(Body::Delivery(delivery)) = &inbound.body else {
+        return None;
+    };
+    let about = About {
+        config,
+        inbound,
+        key,
+        now_ms,
+    };
+    Some(Decision {
+        events: vec![about.told(delivery)],
+        ..Decision::default()
+    })
+}
+
+/// Whether an event that the stream has had since `stored_ms` is too old to be answered.
+#[must_use]
+pub fn expired(config: &Config, inbound: &Inbound, stored_ms: i64, now_ms: i64) -> bool {
+    let said = (inbound.expires_at_ms > 0).then_some(inbound.expires_at_ms);
+    let lived = stored_ms.saturating_add(config.lifetime_ms());
+    said.unwrap_or(i64::MAX).min(lived) <= now_ms
 }
 
 /// An event that the gateway answers by itself, without a session.
@@ -148,7 +176,7 @@ impl About<'_> {
         session.last_turn = self.inbound.id.clone();
         Decision {
             turn: Some(self.turn(session, self.with_name(text.clone()))),
-            events: vec![self.accepted(session, text)],
+            events: vec![self.accepted(session, text, true)],
             session: Some(session.clone()),
             ..Decision::default()
         }
@@ -162,13 +190,18 @@ impl About<'_> {
     }
 
     fn commanded(&self, name: &str, rest: &str, session: &mut Session, text: &str) -> Decision {
-        let accepted = self.accepted(session, text.into());
+        let accepted = self.accepted(session, text.into(), false);
         let (reply, effect) = commands::answer(name, rest, session, self.agent(), self.now_ms);
+        let outbound = match self.delivered() {
+            true => vec![self.outbound(0, self.text(reply.clone()))],
+            false => Vec::new(),
+        };
         let answered = Answered {
-            text: reply.clone(),
+            text: reply,
             provider: "gateway".into(),
             stop_reason: "stop".into(),
             reply_to: self.inbound.address.clone(),
+            outbound_id: outbound.first().map(|it| it.id.clone()).unwrap_or_default(),
             ..Answered::default()
         };
         let mut events = vec![accepted, self.event("answered", What::Answered(answered))];
@@ -180,10 +213,6 @@ impl About<'_> {
                 }),
             ));
         }
-        let outbound = match self.delivered() {
-            true => vec![self.outbound(0, self.text(reply))],
-            false => Vec::new(),
-        };
         let cancel = (effect == Effect::Stop).then(|| self.cancel());
         Decision {
             turn: None,
@@ -208,13 +237,17 @@ impl About<'_> {
             attachments: attachments(inbound),
             reply_to_message: self.reply_to(),
             received_at_ms: inbound.received_at_ms,
-            deadline_ms: self.now_ms
-                + i64::try_from(self.config.turn_timeout_s * 1000).unwrap_or(i64::MAX / 2),
+            deadline_ms: self.deadline_ms(),
             preferences: session.preferences.clone().into_iter().collect(),
             deliver: self.delivered(),
             cancel: String::new(),
             priority: priority::of(inbound).into(),
+            lifetime_ms: self.config.lifetime_ms(),
         }
+    }
+
+    fn deadline_ms(&self) -> i64 {
+        self.now_ms + i64::try_from(self.config.turn_timeout_s * 1000).unwrap_or(i64::MAX / 2)
     }
 
     /// Stops what the session was asked up to now.
@@ -284,45 +317,7 @@ impl About<'_> {
             session_key: self.key.into(),
             agent: self.agent().into(),
             created_at_ms: self.now_ms,
-            expires_at_ms: 0,
-        }
-    }
-
-    fn accepted(&self, session: &Session, text: String) -> Event {
-        // The ledger keeps what was said; the platform's own bytes stay in IN's message.
-        let inbound = Inbound {
-            raw: Vec::new(),
-            ..self.inbound.clone()
-        };
-        let accepted = Accepted {
-            inbound: Some(inbound),
-            text,
-            session_id: session.id.clone(),
-        };
-        self.event("accepted", What::Accepted(accepted))
-    }
-
-    fn silence(&self, reason: &str) -> Decision {
-        let refused = Refused {
-            reason: reason.into(),
-            address: self.inbound.address.clone(),
-            sender: self.inbound.sender.clone(),
-        };
-        let events = vec![self.event("refused", What::Refused(refused))];
-        Decision {
-            events,
-            ..Decision::default()
-        }
-    }
-
-    fn event(&self, kind: &str, what: What) -> Event {
-        Event {
-            id: format!("{}.{kind}", self.inbound.id),
-            at_ms: self.now_ms,
-            agent: self.agent().into(),
-            session_key: self.key.into(),
-            turn_id: self.inbound.id.clone(),
-            what: Some(what),
+            expires_at_ms: self.now_ms + self.config.lifetime_ms(),
         }
     }
 }
@@ -345,20 +340,6 @@ fn attachments(inbound: &Inbound) -> Vec<Attachment> {
             .filter_map(|part| part.attachment.clone())
             .collect(),
         _ => Vec::new(),
-    }
-}
-
-fn kind(body: &Body) -> &'static str {
-    match body {
-        Body::Edited(_) => "an edit",
-        Body::Deleted(_) => "a deletion",
-        Body::Reacted(_) => "a reaction",
-        Body::Membership(_) => "a change of members",
-        Body::Delivery(_) => "a delivery report",
-        Body::Moved(_) => "a conversation that moved",
-        Body::PollAnswer(_) => "a vote",
-        Body::Unknown(_) => "an unknown kind of event",
-        Body::Said(_) | Body::Pressed(_) | Body::Stopped(_) => "a message",
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `dd:<inbound id>` | sequence of the message that came first | `dedupe_s` | let in: later steps repeat by id |
 //! | `sess:<sid>` | session, JSON | `session_idle_s`, sliding | begins anew |
-//! | `rl:<who>` | GCRA state | its own | a local limit holds |
+//! | `rl:<who>` | GCRA state | its own | this process's own limit holds |
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,8 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::local::Limits;
 
 /// A session's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +78,7 @@ pub struct Rate {
 pub struct Store {
     redis: ConnectionManager,
     breaker: Mutex<Breaker>,
+    local: Mutex<Limits>,
     look: Script,
 }
 
@@ -120,6 +123,7 @@ impl Store {
         Ok(Self {
             redis,
             breaker,
+            local: Mutex::default(),
             look: Script::new(LOOK),
         })
     }
@@ -156,10 +160,20 @@ impl Store {
             None => Seen {
                 duplicate: false,
                 session: None,
-                wait: Duration::ZERO,
+                wait: self.wait_locally(keys, user, platform),
                 blind: true,
             },
         }
+    }
+
+    /// Limits without Redis: exact for a person, whose messages all come here, and each process's own for a platform.
+    fn wait_locally(&self, keys: &Keys, user: Rate, platform: Rate) -> Duration {
+        let Ok(mut local) = self.local.lock() else {
+            return user.each;
+        };
+        let now = Instant::now();
+        let of_user = local.take(&keys.user, user, now);
+        of_user.max(local.take(&keys.platform, platform, now))
     }
 
     /// Keeps a session for `idle_s` from now.

@@ -20,7 +20,9 @@ struct Bearer(Option<&'static str>);
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = self.0 {
-            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            request
+                .metadata_mut()
+                .insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
         Ok(request)
     }
@@ -45,7 +47,12 @@ async fn ask(gateway: &Gateway, code: &str, sender: &str, expires_at_ms: i64) {
         expires_at_ms,
         decided_at_ms: 0,
     };
-    gateway.bus.bucket(Bucket::People).put(&format!("ask.{code}"), &entry).await.unwrap();
+    gateway
+        .bus
+        .bucket(Bucket::People)
+        .put(&format!("ask.{code}"), &entry)
+        .await
+        .unwrap();
 }
 
 fn decision(code: &str) -> PairingDecision {
@@ -59,16 +66,34 @@ async fn a_person_is_let_in_once_and_the_same_call_again_says_the_same() {
     let later = now_ms() + 3_600_000;
     ask(&gateway, "ABCD2345", "42", later).await;
     ask(&gateway, "WXYZ6789", "43", later).await;
-    let all = || PairingListRequest { platform: "telegram".into() };
+    let all = || PairingListRequest {
+        platform: "telegram".into(),
+    };
     let list = admin.list(all()).await.unwrap().into_inner();
     assert_eq!((list.pending.len(), list.approved.len()), (2, 0));
 
-    let entry = admin.approve(decision("abcd-2345")).await.unwrap().into_inner();
-    assert_eq!((entry.sender_id.as_str(), entry.decided_at_ms > 0), ("42", true));
-    let again = admin.approve(decision("ABCD2345")).await.unwrap().into_inner();
+    let entry = admin
+        .approve(decision("abcd-2345"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (entry.sender_id.as_str(), entry.decided_at_ms > 0),
+        ("42", true)
+    );
+    let again = admin
+        .approve(decision("ABCD2345"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(again, entry);
     let key = format!("ok.telegram.main.{}", id::of_session("42"));
-    let kept = gateway.bus.bucket(Bucket::People).get::<PairingEntry>(&key).await.unwrap();
+    let kept = gateway
+        .bus
+        .bucket(Bucket::People)
+        .get::<PairingEntry>(&key)
+        .await
+        .unwrap();
     assert_eq!(kept.map(|(kept, _)| kept), Some(entry));
 
     admin.reject(decision("WXYZ6789")).await.unwrap();
@@ -103,5 +128,8 @@ async fn nobody_decides_without_the_token() {
     let open = Gateway::start_with(|config| config.token = "".into()).await;
     let mut admin = admin(&open, Some("")).await;
     let refused = admin.list(PairingListRequest::default()).await.unwrap_err();
-    assert!(refused.message().contains("OPENCLAW_GATEWAY_TOKEN"), "{refused}");
+    assert!(
+        refused.message().contains("OPENCLAW_GATEWAY_TOKEN"),
+        "{refused}"
+    );
 }

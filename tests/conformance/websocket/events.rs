@@ -9,9 +9,18 @@ use super::*;
 async fn a_connection_that_changes_is_told_to_everybody_with_a_new_version() {
     let gateway = Gateway::start().await;
     let mut client = gateway.client(4).await;
-    let mut telegram = Connection { platform: "telegram".into(), account: "main".into(), ..Connection::default() };
+    let mut telegram = Connection {
+        platform: "telegram".into(),
+        account: "main".into(),
+        ..Connection::default()
+    };
     telegram.set_state(ConnectionState::Connected);
-    gateway.bus.bucket(Bucket::Connections).put("telegram.main", &telegram).await.unwrap();
+    gateway
+        .bus
+        .bucket(Bucket::Connections)
+        .put("telegram.main", &telegram)
+        .await
+        .unwrap();
     let mut last = 0;
     loop {
         let event = client.event("health").await;
@@ -19,7 +28,10 @@ async fn a_connection_that_changes_is_told_to_everybody_with_a_new_version() {
         assert!(version > last && event["seq"].is_u64());
         last = version;
         if event["payload"]["channelOrder"] == json!(["telegram"]) {
-            assert_eq!(event["payload"]["channels"]["telegram"]["accounts"]["main"]["connected"], true);
+            assert_eq!(
+                event["payload"]["channels"]["telegram"]["accounts"]["main"]["connected"],
+                true
+            );
             break;
         }
     }
@@ -32,7 +44,8 @@ async fn who_comes_and_goes_is_told_but_command_lines_are_not() {
     let gateway = Gateway::start().await;
     let mut watcher = gateway.client(4).await;
     let mut nosy = Client::open(gateway.at, "/", &[]).await;
-    nosy.shake(connect_with(4, |params| params["scopes"] = json!([]))).await;
+    nosy.shake(connect_with(4, |params| params["scopes"] = json!([])))
+        .await;
     let own = format!("http://{}", gateway.at);
     let mut page = Client::open(gateway.at, "/", &[("origin", &own)]).await;
     page.shake(connect_with(3, |params| {
@@ -44,7 +57,9 @@ async fn who_comes_and_goes_is_told_but_command_lines_are_not() {
     assert!(here["stateVersion"]["presence"].as_u64().unwrap() >= 1);
     let hosts = |event: &Value| {
         let list = event["payload"]["presence"].as_array().unwrap();
-        list.iter().map(|entry| entry["host"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        list.iter()
+            .map(|entry| entry["host"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(hosts(&here), ["gateway", "Desk"]);
     drop(page);
@@ -60,17 +75,31 @@ async fn events_are_numbered_for_each_connection_alone() {
     let gateway = Gateway::start().await;
     let (mut one, mut two) = (gateway.client(4).await, gateway.client(3).await);
     for n in 1..=3 {
-        let mut connection = Connection { platform: "telegram".into(), account: format!("a{n}"), ..Connection::default() };
+        let mut connection = Connection {
+            platform: "telegram".into(),
+            account: format!("a{n}"),
+            ..Connection::default()
+        };
         connection.set_state(ConnectionState::Connected);
-        gateway.bus.bucket(Bucket::Connections).put(&format!("telegram.a{n}"), &connection).await.unwrap();
+        gateway
+            .bus
+            .bucket(Bucket::Connections)
+            .put(&format!("telegram.a{n}"), &connection)
+            .await
+            .unwrap();
     }
     for client in [&mut one, &mut two] {
         let mut seq = 0;
         loop {
-            let Heard::Frame(event) = client.next().await else { panic!("closed") };
+            let Heard::Frame(event) = client.next().await else {
+                panic!("closed")
+            };
             assert_eq!(event["seq"], seq + 1);
             seq += 1;
-            if event["payload"]["channels"]["telegram"]["accounts"].as_object().is_some_and(|all| all.len() == 3) {
+            if event["payload"]["channels"]["telegram"]["accounts"]
+                .as_object()
+                .is_some_and(|all| all.len() == 3)
+            {
                 break;
             }
         }
@@ -84,8 +113,11 @@ async fn a_gateway_that_stops_says_so_ends_what_was_asked_and_closes_with_1012()
     let mut unproved = Client::open(gateway.at, "/", &[]).await;
     unproved.event("connect.challenge").await;
     let send = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "k"});
-    new.send(&json!({"type": "req", "id": "last", "method": "chat.send", "params": send})).await;
-    let Heard::Frame(answer) = new.next_answer().await else { panic!("closed") };
+    new.send(&json!({"type": "req", "id": "last", "method": "chat.send", "params": send}))
+        .await;
+    let Heard::Frame(answer) = new.next_answer().await else {
+        panic!("closed")
+    };
     assert_eq!(answer["ok"], true);
     let at = gateway.at;
     gateway.stop().await;
@@ -94,7 +126,13 @@ async fn a_gateway_that_stops_says_so_ends_what_was_asked_and_closes_with_1012()
     let told = json!({"reason": "gateway stopping", "restartExpectedMs": null});
     assert_eq!(old.event("shutdown").await["payload"], told);
     for mut client in [old, new, unproved] {
-        assert_eq!(client.next_answer().await, Heard::Close(1012, "service restart".into()));
+        assert_eq!(
+            client.next_answer().await,
+            Heard::Close(1012, "service restart".into())
+        );
     }
-    assert!(TcpStream::connect(at).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(at).await.is_err(),
+        "nobody listens any more"
+    );
 }

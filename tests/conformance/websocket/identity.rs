@@ -10,7 +10,9 @@ use super::*;
 
 /// The error of a client that must be refused, and how its socket was closed.
 async fn refused(client: &mut Client, params: Value) -> (Value, Heard) {
-    let Heard::Frame(answer) = client.connect(params).await else { panic!("closed without an answer") };
+    let Heard::Frame(answer) = client.connect(params).await else {
+        panic!("closed without an answer")
+    };
     assert_eq!(answer["ok"], false, "{answer}");
     (answer["error"].clone(), client.next_answer().await)
 }
@@ -21,13 +23,30 @@ async fn signed(client: &mut Client, version: u8, mut params: Value, late_ms: i6
     let nonce = challenge["payload"]["nonce"].as_str().unwrap();
     let key = SigningKey::from_bytes(&[7; 32]);
     let public = key.verifying_key().to_bytes();
-    let id: String = Sha256::digest(public).iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String = Sha256::digest(public)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let signed_at = now_ms() - late_ms;
-    let text = |pointer: &str| params.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let scopes: Vec<_> = params["scopes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let text = |pointer: &str| {
+        params
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let scopes: Vec<_> = params["scopes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let mut line = format!(
         "v{version}|{id}|{}|{}|{}|{}|{signed_at}|{}",
-        text("/client/id"), text("/client/mode"), text("/role"), scopes.join(","), text("/auth/token")
+        text("/client/id"),
+        text("/client/mode"),
+        text("/role"),
+        scopes.join(","),
+        text("/auth/token")
     );
     if version >= 2 {
         line += &format!("|{nonce}");
@@ -49,22 +68,44 @@ async fn signed(client: &mut Client, version: u8, mut params: Value, late_ms: i6
 async fn a_wrong_and_a_missing_token_are_told_apart() {
     let gateway = Gateway::start().await;
     let mut client = Client::open(gateway.at, "/", &[]).await;
-    let (error, end) = refused(&mut client, connect_with(4, |p| p["auth"]["token"] = json!("wrong"))).await;
+    let (error, end) = refused(
+        &mut client,
+        connect_with(4, |p| p["auth"]["token"] = json!("wrong")),
+    )
+    .await;
     let message = "unauthorized: gateway token mismatch (use this gateway's gateway.auth.token or pair the device)";
-    assert_eq!((&error["code"], &error["message"]), (&json!("INVALID_REQUEST"), &json!(message)));
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("INVALID_REQUEST"), &json!(message))
+    );
     assert_eq!(error["details"]["code"], "AUTH_TOKEN_MISMATCH");
-    assert_eq!(error["details"]["recommendedNextStep"], "update_auth_credentials");
+    assert_eq!(
+        error["details"]["recommendedNextStep"],
+        "update_auth_credentials"
+    );
     assert_eq!(end, Heard::Close(1008, message.into()));
 
     let mut client = Client::open(gateway.at, &format!("/?token={TOKEN}"), &[]).await;
     let (error, end) = refused(&mut client, connect_with(4, |p| p["auth"] = json!({}))).await;
-    assert_eq!(error["code"], "NOT_PAIRED", "a token in the URL is not read");
+    assert_eq!(
+        error["code"], "NOT_PAIRED",
+        "a token in the URL is not read"
+    );
     assert_eq!(error["details"]["code"], "DEVICE_IDENTITY_REQUIRED");
     assert_eq!(end, Heard::Close(1008, "device identity required".into()));
 
     let mut client = Client::open(gateway.at, "/", &[]).await;
-    let (error, _) = refused(&mut client, connect_with(3, |p| p["auth"]["token"] = json!("wrong"))).await;
-    assert!(error["message"].as_str().unwrap().contains("gateway.remote.token"));
+    let (error, _) = refused(
+        &mut client,
+        connect_with(3, |p| p["auth"]["token"] = json!("wrong")),
+    )
+    .await;
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("gateway.remote.token")
+    );
     assert_eq!(error.get("details"), None, "protocol 3 has none");
 }
 
@@ -75,7 +116,10 @@ async fn a_local_device_that_knows_the_token_is_let_in_with_any_version_of_signa
         let mut client = Client::open(gateway.at, "/", &[]).await;
         let params = signed(&mut client, version, connect(protocol), 0).await;
         let hello = client.shake(params).await;
-        assert_eq!(hello["auth"]["scopes"][0], "operator.admin", "v{version} on protocol {protocol}");
+        assert_eq!(
+            hello["auth"]["scopes"][0], "operator.admin",
+            "v{version} on protocol {protocol}"
+        );
     }
 }
 
@@ -83,22 +127,44 @@ async fn a_local_device_that_knows_the_token_is_let_in_with_any_version_of_signa
 async fn a_bad_proof_of_a_device_is_named() {
     let gateway = Gateway::start().await;
     let spoil: [(fn(&mut Value), &str, &str); 4] = [
-        (|d| d["id"] = json!("00"), "device identity mismatch", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
-        (|d| d["nonce"] = json!("old"), "device nonce mismatch", "DEVICE_AUTH_NONCE_MISMATCH"),
-        (|d| d["signature"] = json!("AAAA"), "device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID"),
-        (|d| d["publicKey"] = json!("AAAA"), "device public key invalid", "DEVICE_AUTH_PUBLIC_KEY_INVALID"),
+        (
+            |d| d["id"] = json!("00"),
+            "device identity mismatch",
+            "DEVICE_AUTH_DEVICE_ID_MISMATCH",
+        ),
+        (
+            |d| d["nonce"] = json!("old"),
+            "device nonce mismatch",
+            "DEVICE_AUTH_NONCE_MISMATCH",
+        ),
+        (
+            |d| d["signature"] = json!("AAAA"),
+            "device signature invalid",
+            "DEVICE_AUTH_SIGNATURE_INVALID",
+        ),
+        (
+            |d| d["publicKey"] = json!("AAAA"),
+            "device public key invalid",
+            "DEVICE_AUTH_PUBLIC_KEY_INVALID",
+        ),
     ];
     for (spoil, message, code) in spoil {
         let mut client = Client::open(gateway.at, "/", &[]).await;
         let mut params = signed(&mut client, 3, connect(4), 0).await;
         spoil(&mut params["device"]);
         let (error, end) = refused(&mut client, params).await;
-        assert_eq!((&error["message"], &error["details"]["code"]), (&json!(message), &json!(code)));
+        assert_eq!(
+            (&error["message"], &error["details"]["code"]),
+            (&json!(message), &json!(code))
+        );
         assert_eq!(end, Heard::Close(1008, message.into()));
     }
     let mut client = Client::open(gateway.at, "/", &[]).await;
     let late = signed(&mut client, 3, connect(4), 125_000).await;
-    assert_eq!(refused(&mut client, late).await.0["message"], "device signature expired");
+    assert_eq!(
+        refused(&mut client, late).await.0["message"],
+        "device signature expired"
+    );
     let mut client = Client::open(gateway.at, "/", &[]).await;
     let late = signed(&mut client, 2, connect(3), 125_000).await;
     client.shake(late).await;
@@ -106,7 +172,8 @@ async fn a_bad_proof_of_a_device_is_named() {
 
 #[tokio::test]
 async fn a_remote_device_waits_to_be_approved_under_one_request() {
-    let gateway = Gateway::start_with(|config| config.trusted_proxies = vec![[127, 0, 0, 1].into()]).await;
+    let gateway =
+        Gateway::start_with(|config| config.trusted_proxies = vec![[127, 0, 0, 1].into()]).await;
     let far = [("x-forwarded-for", "198.51.100.7")];
     let mut requests = Vec::new();
     for _ in 0..2 {
@@ -114,12 +181,21 @@ async fn a_remote_device_waits_to_be_approved_under_one_request() {
         let params = signed(&mut client, 3, connect(4), 0).await;
         let (error, end) = refused(&mut client, params).await;
         assert_eq!(error["code"], "NOT_PAIRED");
-        assert_eq!(error["message"], "pairing required: device is not approved yet");
+        assert_eq!(
+            error["message"],
+            "pairing required: device is not approved yet"
+        );
         let details = &error["details"];
-        assert_eq!((&details["code"], &details["reason"]), (&json!("PAIRING_REQUIRED"), &json!("not-paired")));
+        assert_eq!(
+            (&details["code"], &details["reason"]),
+            (&json!("PAIRING_REQUIRED"), &json!("not-paired"))
+        );
         let request = details["requestId"].as_str().unwrap().to_owned();
         let reason = format!("pairing required: device is not approved yet (requestId: {request})");
-        assert_eq!(end, Heard::Close(1008, reason[..reason.len().min(120)].into()));
+        assert_eq!(
+            end,
+            Heard::Close(1008, reason[..reason.len().min(120)].into())
+        );
         requests.push(request);
     }
     assert_eq!(requests[0], requests[1]);
@@ -132,23 +208,37 @@ async fn a_remote_device_waits_to_be_approved_under_one_request() {
 
 #[tokio::test]
 async fn from_afar_a_token_without_a_device_opens_nothing() {
-    let gateway = Gateway::start_with(|config| config.trusted_proxies = vec![[127, 0, 0, 1].into()]).await;
+    let gateway =
+        Gateway::start_with(|config| config.trusted_proxies = vec![[127, 0, 0, 1].into()]).await;
     for protocol in [3, 4] {
-        let mut client = Client::open(gateway.at, "/", &[("x-forwarded-for", "198.51.100.7")]).await;
+        let mut client =
+            Client::open(gateway.at, "/", &[("x-forwarded-for", "198.51.100.7")]).await;
         client.shake(connect(protocol)).await;
-        let error = client.refused("chat.history", json!({"sessionKey": "main"})).await;
+        let error = client
+            .refused("chat.history", json!({"sessionKey": "main"}))
+            .await;
         assert_eq!(error["message"], "missing scope: operator.read");
     }
 }
 
 #[tokio::test]
 async fn a_page_is_let_in_by_its_origin() {
-    let gateway = Gateway::start_with(|config| config.allowed_origins = vec!["https://desk.example".into()]).await;
+    let gateway =
+        Gateway::start_with(|config| config.allowed_origins = vec!["https://desk.example".into()])
+            .await;
     let own = format!("http://{}", gateway.at);
-    let page = |id: &str| connect_with(3, |params| params["client"] = json!({
-        "id": id, "version": "1", "platform": "web", "mode": "webchat",
-    }));
-    for origin in [own.as_str(), "http://localhost:5173", "https://desk.example"] {
+    let page = |id: &str| {
+        connect_with(3, |params| {
+            params["client"] = json!({
+                "id": id, "version": "1", "platform": "web", "mode": "webchat",
+            })
+        })
+    };
+    for origin in [
+        own.as_str(),
+        "http://localhost:5173",
+        "https://desk.example",
+    ] {
         let mut client = Client::open(gateway.at, "/", &[("origin", origin)]).await;
         client.shake(page("webchat-ui")).await;
     }
@@ -159,10 +249,19 @@ async fn a_page_is_let_in_by_its_origin() {
         (None, "openclaw-control-ui"),
         (None, "webchat"),
     ] {
-        let headers: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
+        let headers: Vec<_> = origin
+            .map(|origin| ("origin", origin))
+            .into_iter()
+            .collect();
         let mut client = Client::open(gateway.at, "/", &headers).await;
         let (error, _) = refused(&mut client, page(id)).await;
-        assert!(error["message"].as_str().unwrap().starts_with("origin not allowed"), "{origin:?} {id}");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("origin not allowed"),
+            "{origin:?} {id}"
+        );
     }
 }
 
@@ -177,8 +276,15 @@ async fn a_rebound_name_and_an_unknown_proxy_are_refused_before_the_upgrade() {
         match Client::try_open(gateway.at, "/", headers).await {
             Err(Error::Http(response)) => {
                 assert_eq!(response.status(), StatusCode::FORBIDDEN);
-                let body: Value = serde_json::from_slice(response.body().as_ref().unwrap()).unwrap();
-                assert!(body["error"]["message"].as_str().unwrap().contains("gateway."), "{body}");
+                let body: Value =
+                    serde_json::from_slice(response.body().as_ref().unwrap()).unwrap();
+                assert!(
+                    body["error"]["message"]
+                        .as_str()
+                        .unwrap()
+                        .contains("gateway."),
+                    "{body}"
+                );
             }
             other => panic!("{:?}", other.err()),
         }
@@ -189,17 +295,27 @@ async fn a_rebound_name_and_an_unknown_proxy_are_refused_before_the_upgrade() {
 async fn ten_wrong_guesses_lock_a_page_out_even_with_the_right_token_but_no_command_line() {
     let gateway = Gateway::start().await;
     let own = format!("http://{}", gateway.at);
-    let page = |token: &str| connect_with(3, |params| {
-        params["client"]["id"] = json!("openclaw-control-ui");
-        params["auth"]["token"] = json!(token);
-    });
+    let page = |token: &str| {
+        connect_with(3, |params| {
+            params["client"]["id"] = json!("openclaw-control-ui");
+            params["auth"]["token"] = json!(token);
+        })
+    };
     for _ in 0..10 {
         let mut client = Client::open(gateway.at, "/", &[("origin", &own)]).await;
         let (error, _) = refused(&mut client, page("wrong")).await;
-        assert!(error["message"].as_str().unwrap().contains("token mismatch"), "{error}");
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("token mismatch"),
+            "{error}"
+        );
     }
     let mut client = Client::open(gateway.at, "/", &[("origin", &own)]).await;
-    let right = connect_with(4, |params| params["client"]["id"] = json!("openclaw-control-ui"));
+    let right = connect_with(4, |params| {
+        params["client"]["id"] = json!("openclaw-control-ui")
+    });
     let (error, _) = refused(&mut client, right).await;
     assert_eq!(error["details"]["code"], "AUTH_RATE_LIMITED");
     assert_eq!(error["retryable"], true);

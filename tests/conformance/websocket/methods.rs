@@ -9,13 +9,27 @@ async fn what_is_no_request_is_answered_or_ignored_and_never_closes() {
     client.send_text("no json").await;
     let table = [
         ("[1]", "invalid", "invalid request frame: must be object"),
-        (r#"{"type":"req","id":"7","method":"health","foo":1}"#, "7", "invalid request frame: at root: unexpected property 'foo'"),
-        (r#"{"type":"req","id":"8"}"#, "8", "invalid request frame: must have required property 'method'"),
-        (r#"{"type":"req","id":9,"method":"health"}"#, "invalid", "invalid request frame: at /id: must be string"),
+        (
+            r#"{"type":"req","id":"7","method":"health","foo":1}"#,
+            "7",
+            "invalid request frame: at root: unexpected property 'foo'",
+        ),
+        (
+            r#"{"type":"req","id":"8"}"#,
+            "8",
+            "invalid request frame: must have required property 'method'",
+        ),
+        (
+            r#"{"type":"req","id":9,"method":"health"}"#,
+            "invalid",
+            "invalid request frame: at /id: must be string",
+        ),
     ];
     for (frame, id, message) in table {
         client.send_text(frame).await;
-        let Heard::Frame(answer) = client.next_answer().await else { panic!("closed at {frame}") };
+        let Heard::Frame(answer) = client.next_answer().await else {
+            panic!("closed at {frame}")
+        };
         assert_eq!(
             answer,
             json!({"type": "res", "id": id, "ok": false, "error": {"code": "INVALID_REQUEST", "message": message}})
@@ -32,18 +46,28 @@ async fn an_unknown_method_is_named_to_an_admin_and_hidden_from_others() {
     for protocol in [3, 4] {
         let mut admin = gateway.client(protocol).await;
         let error = admin.refused("no.such.method", json!({})).await;
-        assert_eq!(error, json!({"code": "INVALID_REQUEST", "message": "unknown method: no.such.method"}));
+        assert_eq!(
+            error,
+            json!({"code": "INVALID_REQUEST", "message": "unknown method: no.such.method"})
+        );
         let error = admin.refused("node.event", json!({})).await;
         assert_eq!(error["message"], "unauthorized role: operator");
 
         let mut reader = Client::open(gateway.at, "/", &[]).await;
-        reader.shake(connect_with(protocol, |params| params["scopes"] = json!(["operator.read"]))).await;
+        reader
+            .shake(connect_with(protocol, |params| {
+                params["scopes"] = json!(["operator.read"])
+            }))
+            .await;
         let error = reader.refused("no.such.method", json!({})).await;
         assert_eq!(error["message"], "missing scope: operator.admin");
         let error = reader.refused("chat.send", json!({})).await;
         assert_eq!(error["message"], "missing scope: operator.write");
         match protocol {
-            3 => assert_eq!((&error["code"], error.get("details")), (&json!("INVALID_REQUEST"), None)),
+            3 => assert_eq!(
+                (&error["code"], error.get("details")),
+                (&json!("INVALID_REQUEST"), None)
+            ),
             _ => assert_eq!(
                 (&error["code"], &error["details"]),
                 (
@@ -75,7 +99,10 @@ async fn too_many_calls_of_the_wrong_role_close_the_socket() {
     for _ in 0..11 {
         client.refused("node.event", json!({})).await;
     }
-    assert_eq!(client.next_answer().await, Heard::Close(1008, "repeated unauthorized calls".into()));
+    assert_eq!(
+        client.next_answer().await,
+        Heard::Close(1008, "repeated unauthorized calls".into())
+    );
 }
 
 #[tokio::test]
@@ -85,7 +112,11 @@ async fn health_has_what_the_command_line_reads() {
         let mut client = gateway.client(protocol).await;
         let health = client.done("health", json!({"probe": true})).await;
         assert_eq!(health["ok"], true);
-        for (key, kind) in [("channels", "{}"), ("channelOrder", "[]"), ("channelLabels", "{}")] {
+        for (key, kind) in [
+            ("channels", "{}"),
+            ("channelOrder", "[]"),
+            ("channelLabels", "{}"),
+        ] {
             assert_eq!(health[key].to_string(), kind, "{key}");
         }
         assert_eq!(health["defaultAgentId"], "main");
@@ -94,11 +125,19 @@ async fn health_has_what_the_command_line_reads() {
         assert_eq!(health["agents"][0]["heartbeat"]["enabled"], false);
         assert!(health["sessions"]["path"].is_string() && health["sessions"]["recent"].is_array());
         let status = client.done("status", json!({})).await;
-        assert!(status["sessions"]["byAgent"].is_array() && status["heartbeat"]["agents"].is_array());
+        assert!(
+            status["sessions"]["byAgent"].is_array() && status["heartbeat"]["agents"].is_array()
+        );
         let present = client.done("system-presence", json!({})).await;
         assert_eq!(present[0]["mode"], "gateway");
-        assert_eq!(client.done("agents.list", json!({})).await["agents"], json!([{"id": "main"}]));
-        assert_eq!(client.done("sessions.subscribe", json!({})).await["subscribed"], true);
+        assert_eq!(
+            client.done("agents.list", json!({})).await["agents"],
+            json!([{"id": "main"}])
+        );
+        assert_eq!(
+            client.done("sessions.subscribe", json!({})).await["subscribed"],
+            true
+        );
     }
 }
 
@@ -107,7 +146,11 @@ async fn health_is_open_to_all_in_protocol_4_and_takes_read_in_protocol_3() {
     let gateway = Gateway::start().await;
     for (protocol, open) in [(3, false), (4, true)] {
         let mut client = Client::open(gateway.at, "/", &[]).await;
-        client.shake(connect_with(protocol, |params| params["scopes"] = json!([]))).await;
+        client
+            .shake(connect_with(protocol, |params| {
+                params["scopes"] = json!([])
+            }))
+            .await;
         assert_eq!(client.call("health", json!({})).await["ok"], open);
     }
 }
@@ -119,11 +162,19 @@ async fn many_requests_at_once_are_all_answered() {
     const MANY: usize = 5000;
     for n in 0..MANY {
         let request = json!({"type": "req", "id": format!("{n}"), "method": "health"});
-        client.socket.feed(tokio_tungstenite::tungstenite::Message::text(request.to_string())).await.unwrap();
+        client
+            .socket
+            .feed(tokio_tungstenite::tungstenite::Message::text(
+                request.to_string(),
+            ))
+            .await
+            .unwrap();
         if n % 100 == 99 {
             client.socket.flush().await.unwrap();
             for _ in 0..100 {
-                let Heard::Frame(answer) = client.next_answer().await else { panic!("closed") };
+                let Heard::Frame(answer) = client.next_answer().await else {
+                    panic!("closed")
+                };
                 assert_eq!(answer["ok"], true);
             }
         }

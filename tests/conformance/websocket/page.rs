@@ -10,12 +10,27 @@ fn browser() -> reqwest::Client {
 async fn the_page_and_its_files_are_served_under_a_strict_policy() {
     let gateway = Gateway::start().await;
     let browser = browser();
-    for (path, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css"), ("/icon.svg", "image/svg+xml")] {
-        let got = browser.get(format!("http://{}{path}?token=x", gateway.at)).send().await.unwrap();
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/style.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let got = browser
+            .get(format!("http://{}{path}?token=x", gateway.at))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(got.status(), 200, "{path}");
         let header = |name: &str| got.headers()[name].to_str().unwrap().to_owned();
         assert!(header("content-type").starts_with(kind), "{path}");
-        assert_eq!((header("referrer-policy").as_str(), header("x-content-type-options").as_str()), ("no-referrer", "nosniff"));
+        assert_eq!(
+            (
+                header("referrer-policy").as_str(),
+                header("x-content-type-options").as_str()
+            ),
+            ("no-referrer", "nosniff")
+        );
         assert_eq!(header("cache-control"), "no-cache");
         assert_eq!(
             header("content-security-policy"),
@@ -26,7 +41,9 @@ async fn the_page_and_its_files_are_served_under_a_strict_policy() {
             )
         );
         let tag = header("etag");
-        let again = browser.get(format!("http://{}{path}", gateway.at)).header("if-none-match", tag);
+        let again = browser
+            .get(format!("http://{}{path}", gateway.at))
+            .header("if-none-match", tag);
         assert_eq!(again.send().await.unwrap().status(), 304, "{path}");
     }
 }
@@ -39,12 +56,24 @@ async fn whether_it_lives_is_told_in_small_json() {
         ("/health", 200, r#"{"ok":true,"status":"live"}"#),
         ("/healthz", 200, r#"{"ok":true,"status":"live"}"#),
         ("/readyz", 200, r#"{"ready":true}"#),
-        ("/no/such/page", 404, r#"{"error":{"message":"There is nothing here."}}"#),
+        (
+            "/no/such/page",
+            404,
+            r#"{"error":{"message":"There is nothing here."}}"#,
+        ),
     ] {
-        let got = browser.get(format!("http://{}{path}", gateway.at)).send().await.unwrap();
+        let got = browser
+            .get(format!("http://{}{path}", gateway.at))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(got.status(), status, "{path}");
         assert_eq!(got.text().await.unwrap(), body);
     }
-    let posted = browser.post(format!("http://{}/", gateway.at)).send().await.unwrap();
+    let posted = browser
+        .post(format!("http://{}/", gateway.at))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(posted.status(), 405);
 }

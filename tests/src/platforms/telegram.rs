@@ -6,7 +6,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use state::State;
 pub use state::{Call, Delivery, Failure, File, Sent, Webhook};
@@ -165,6 +170,13 @@ impl FakeTelegram {
     pub fn sent(&self, chat: i64) -> Vec<Sent> {
         self.shared
             .look(|state| state.sent.get(&chat).cloned().unwrap_or_default())
+    }
+
+    /// From now on, the chat of each message that is sent, as it is sent. The newest caller is the one who is told.
+    pub fn told(&self) -> mpsc::UnboundedReceiver<i64> {
+        let (told, hear) = mpsc::unbounded_channel();
+        self.shared.change(|state| state.told = Some(told));
+        hear
     }
 
     /// How many messages the bot sent, over all chats.

@@ -99,6 +99,12 @@ impl Telegram {
         if batch.is_empty() {
             return Ok(());
         }
+        let ids: Vec<_> = batch.iter().map(|raw| inbound::update_id(raw)).collect();
+        if bus::sabotaged("offset") {
+            let after = next_offset(self.offset.load(Ordering::Acquire), &ids);
+            self.offset.store(after, Ordering::Release);
+            self.updates(1, 0).await?;
+        }
         let identity = self.identity().await?;
         let updates = batch
             .iter()
@@ -106,7 +112,6 @@ impl Telegram {
             .collect();
         lanes::publish(&self.api, inbox, self.limits(), updates).await?;
 
-        let ids: Vec<_> = batch.iter().map(|raw| inbound::update_id(raw)).collect();
         let unreadable = ids.iter().filter(|id| id.is_none()).count();
         if unreadable > 0 {
             metrics::counter!("openclaw_telegram_updates_unreadable_total")

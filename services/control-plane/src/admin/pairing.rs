@@ -150,14 +150,9 @@ fn ask(code: &str) -> String {
     format!("ask.{code}")
 }
 
+/// Where the router looks for who was let in.
 fn admitted(entry: &PairingEntry) -> String {
-    let PairingEntry {
-        platform,
-        account,
-        sender_id,
-        ..
-    } = entry;
-    format!("ok.{platform}.{account}.{}", id::of_session(sender_id))
+    id::of_approval(&entry.platform, &entry.account, &entry.sender_id)
 }
 
 #[cfg(test)]

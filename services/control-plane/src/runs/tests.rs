@@ -1,6 +1,6 @@
 //! What clients are told of runs, byte by byte.
 
-use proto::v1::{Aborted, Dead};
+use proto::v1::{Aborted, Dead, Refused};
 
 use super::*;
 
@@ -104,6 +104,7 @@ fn an_abort_and_a_failure_say_why() {
     let aborted = Aborted {
         partial_text: "half".into(),
         why: "rpc".into(),
+        ..Aborted::default()
     };
     let told = texts(&runs.happened(&event(What::Aborted(aborted)), now));
     assert!(
@@ -140,6 +141,27 @@ fn a_dead_letter_ends_a_run_that_waits_and_no_other() {
             .len(),
         2
     );
+}
+
+#[test]
+fn a_refusal_ends_a_run_that_was_asked_for_and_has_not_begun() {
+    let (mut runs, now) = (Runs::new(), Instant::now());
+    let refused = || {
+        event(What::Refused(Refused {
+            reason: "too fast".into(),
+            ..Refused::default()
+        }))
+    };
+    assert!(runs.happened(&refused(), now).is_empty());
+    runs.asked("t1", "key-1", "main", KEY, now);
+    let told = texts(&runs.happened(&refused(), now));
+    assert!(
+        told[1].contains("The message was not taken: too fast"),
+        "{told:?}"
+    );
+    let mut begun = Runs::new();
+    begun.delta(&delta(DeltaKind::Start, ""), now, 1);
+    assert!(begun.happened(&refused(), now).is_empty());
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) const SESSIONS: &str = "
 /// Answers questions about what was written down; clones share their connections.
 #[derive(Clone)]
 pub struct Reader {
-    pool: SqlitePool,
+    pub(super) pool: SqlitePool,
 }
 
 impl Reader {

@@ -11,6 +11,7 @@ use sqlx::{
     Connection, QueryBuilder, Row, Sqlite, SqliteConnection, SqliteTransaction, sqlite::SqliteRow,
 };
 
+use super::journeys;
 use crate::{Error, transcript};
 
 /// How many of the oldest rows are looked at in one transaction when old ones are forgotten.
@@ -76,6 +77,7 @@ impl Writer {
             .iter()
             .filter(|event| new.remove(&event.id))
             .collect();
+        journeys::add(&mut transaction, &new).await?;
         let lines: Vec<(&Event, Line)> = new
             .iter()
             .filter_map(|event| Some((*event, transcript::line(event)?)))
@@ -103,13 +105,24 @@ impl Writer {
     pub async fn forget(&mut self, before_ms: i64) -> Result<bool, Error> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let events = sqlx::query(
-            "DELETE FROM events WHERE at_ms < ? AND rowid IN (SELECT rowid FROM events ORDER BY rowid LIMIT ?)",
+            "DELETE FROM events WHERE at_ms < ? AND rowid IN (SELECT rowid FROM events ORDER BY rowid LIMIT ?)
+             RETURNING event",
+        )
+        .bind(before_ms)
+        .bind(SLICE)
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &events {
+            let event = Event::decode(row.try_get::<&[u8], _>(0)?).unwrap_or_default();
+            journeys::forget_names(&mut transaction, &event).await?;
+        }
+        sqlx::query(
+            "DELETE FROM journeys WHERE begun_ms < ? AND rowid IN (SELECT rowid FROM journeys ORDER BY rowid LIMIT ?)",
         )
         .bind(before_ms)
         .bind(SLICE)
         .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+        .await?;
         let lines = sqlx::query(
             "DELETE FROM lines WHERE at_ms < ? AND id IN (SELECT id FROM lines ORDER BY id LIMIT ?)
              RETURNING agent, session_key",
@@ -131,7 +144,7 @@ impl Writer {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(events > 0 || !lines.is_empty())
+        Ok(!events.is_empty() || !lines.is_empty())
     }
 
     /// Closes the file; what is not called is made good by the next opening.

@@ -10,7 +10,10 @@ use bus::{Bus, Fence};
 use proto::v1::ConnectionState;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Account, Adapter, Error, Inbox, RetryPolicy, Via, outbox::chain, status::Status};
+use crate::{
+    Account, Adapter, Error, Inbox, RetryPolicy, Via, control::Control, outbox::chain,
+    status::Status,
+};
 
 /// Between two probes.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
@@ -28,6 +31,7 @@ pub(crate) struct Hearing<A> {
     pub(crate) bus: Bus,
     pub(crate) status: Arc<Status>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) control: Arc<Control>,
 }
 
 impl<A: Adapter> Hearing<A> {
@@ -46,21 +50,28 @@ impl<A: Adapter> Hearing<A> {
                 () = self.receive(&inbox, &fence) => {}
                 () = self.probe() => {}
             }
-            self.status
-                .turn(ConnectionState::Disconnected, String::new());
+            self.status.disconnected();
             told.cancel();
         };
-        tokio::join!(work, self.status.tell(&self.bus, &told));
+        let obey = async {
+            if let Err(error) = self.control.obey(&self.bus, &told).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "operators cannot reach `{}`", self.account.key());
+            }
+        };
+        tokio::join!(work, self.status.tell(&self.bus, &told), obey);
     }
 
     /// Never returns.
     async fn receive(&self, inbox: &Inbox, fence: &Fence) {
-        let mut failures = 0;
+        let (mut failures, mut again) = (0, self.control.again());
         self.status.turn(ConnectionState::Connecting, String::new());
         loop {
+            again.mark_unchanged();
             let heard_before = self.status.connection().proved_at_ms;
             let ended = tokio::select! {
                 ended = self.adapter.receive(inbox) => ended,
+                _ = again.changed() => continue,
                 () = self.overdue(fence) => {
                     // Another process may hear the account by now; two must not.
                     self.status.turn(ConnectionState::Reconnecting, "the bus is away".into());
@@ -93,7 +104,10 @@ impl<A: Adapter> Hearing<A> {
             if !self.status.permanently_failed() {
                 self.status.turn(ConnectionState::Reconnecting, why);
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = again.changed() => {}
+            }
             self.status.mended().await;
         }
     }

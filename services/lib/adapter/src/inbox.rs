@@ -1,6 +1,9 @@
 //! Where an adapter puts what it hears: on the bus before the platform is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bus::{
     Bus,
@@ -100,6 +103,9 @@ impl Inbox {
     fn fill(&self, mut inbound: Inbound) -> Inbound {
         inbound.received_at_ms = now_ms();
         inbound.id = id::of_event(&inbound.dedupe_key);
+        if bus::sabotaged("dedupe") {
+            inbound.id = id::of_event(&format!("{:?}{}", Instant::now(), inbound.id));
+        }
         if inbound.occurred_at_ms == 0 {
             inbound.occurred_at_ms = inbound.received_at_ms;
         }

@@ -42,9 +42,9 @@ pub(crate) enum Begun {
 /// What this process knows of a chunk, while the bus does not know that it does.
 #[derive(Clone, Debug)]
 enum Known {
-    /// `sending` of this epoch may be stored, but the platform was not called.
-    NotCalled(u64),
-    /// The call ended so; it could not be written down.
+    /// `sending` of one of these epochs may be stored, but the platform was not called.
+    NotCalled(Vec<u64>),
+    /// The call ended so; it is not written down yet.
     Result(Box<Ticket>),
 }
 
@@ -68,7 +68,7 @@ impl Intents {
         chunks: u32,
     ) -> Result<Begun, Error> {
         self.remember(key).await?;
-        let known = self.known().get(key).cloned();
+        let ours = self.not_called(key, epoch);
         let state = IntentState::Sending.into();
         let intent = Intent {
             state,
@@ -79,6 +79,13 @@ impl Intents {
             at_ms: now_ms(),
             ..Intent::default()
         };
+        if bus::sabotaged("intents") {
+            return Ok(Begun::Go(Ticket {
+                key: key.into(),
+                revision: 0,
+                intent,
+            }));
+        }
         match self.store.create(key, &intent).await {
             Ok(Some(revision)) => {
                 self.known().remove(key);
@@ -89,12 +96,7 @@ impl Intents {
                 }));
             }
             Ok(None) => {}
-            Err(error) => {
-                if known.is_none() {
-                    self.know(key, Known::NotCalled(epoch));
-                }
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
         let Some((stored, revision)) = self.store.get::<Intent>(key).await? else {
             return Ok(Begun::Again);
@@ -104,10 +106,12 @@ impl Intents {
             revision,
             intent: stored,
         };
-        let begun_by_us =
-            matches!(known, Some(Known::NotCalled(ours)) if ours == ticket.intent.epoch);
+        let begun_by_us = ours.contains(&ticket.intent.epoch);
         match ticket.intent.state() {
-            IntentState::Sent => Ok(Begun::Sent(ticket)),
+            IntentState::Sent => {
+                self.known().remove(key);
+                Ok(Begun::Sent(ticket))
+            }
             IntentState::Unknown => Ok(Begun::Unsure(ticket)),
             IntentState::Sending if !begun_by_us => Ok(Begun::Unsure(ticket)),
             // A failed one is not on the platform: it came back because an operator replays it, or because its dead
@@ -142,25 +146,20 @@ impl Intents {
             why: String::new(),
             ..ticket.intent
         };
-        match self
+        self.not_called(&ticket.key, epoch);
+        let stored = self
             .store
             .update(&ticket.key, &intent, ticket.revision)
-            .await
-        {
-            Ok(Some(revision)) => {
-                self.known().remove(&ticket.key);
-                Ok(Begun::Go(Ticket {
-                    key: ticket.key,
-                    revision,
-                    intent,
-                }))
-            }
-            Ok(None) => Ok(Begun::Again),
-            Err(error) => {
-                self.know(&ticket.key, Known::NotCalled(epoch));
-                Err(error)
-            }
-        }
+            .await?;
+        let Some(revision) = stored else {
+            return Ok(Begun::Again);
+        };
+        self.known().remove(&ticket.key);
+        Ok(Begun::Go(Ticket {
+            key: ticket.key,
+            revision,
+            intent,
+        }))
     }
 
     /// Stores how the call ended. What cannot be stored now is remembered, and stored when the chunk is begun again.
@@ -178,6 +177,9 @@ impl Intents {
         match state {
             IntentState::Sent => ticket.intent.platform_message_id = detail.into(),
             _ => ticket.intent.why = detail.into(),
+        }
+        if matches!(state, IntentState::Sent | IntentState::Failed) {
+            ticket.intent.outbound = None;
         }
         self.write(ticket).await
     }
@@ -244,6 +246,11 @@ impl Intents {
     }
 
     async fn write(&self, ticket: Ticket) -> Result<Ticket, Error> {
+        if bus::sabotaged("intents") {
+            return Ok(ticket);
+        }
+        // Before the wait, which may be the last of this call: the shard can be lost in the middle of it.
+        self.know(&ticket.key, Known::Result(Box::new(ticket.clone())));
         let written = match ticket.intent.state() {
             // That it was sent stays true, whatever a newer owner wrote meanwhile.
             IntentState::Sent => self.store.put(&ticket.key, &ticket.intent).await.map(Some),
@@ -253,19 +260,28 @@ impl Intents {
                     .await
             }
         };
-        match written {
-            Ok(revision) => {
-                self.known().remove(&ticket.key);
-                Ok(Ticket {
-                    revision: revision.unwrap_or(ticket.revision),
-                    ..ticket
-                })
-            }
-            Err(error) => {
-                self.know(&ticket.key.clone(), Known::Result(Box::new(ticket)));
-                Err(error)
-            }
+        let revision = written?;
+        self.known().remove(&ticket.key);
+        Ok(Ticket {
+            revision: revision.unwrap_or(ticket.revision),
+            ..ticket
+        })
+    }
+
+    /// Notes that the platform is not called for `key` before this epoch's record of it is stored, and returns the
+    /// epochs of which that is known.
+    ///
+    /// Noted before the record is written, so that it holds too when the writing is given up in the middle.
+    fn not_called(&self, key: &str, epoch: u64) -> Vec<u64> {
+        let mut ours = match self.known().get(key) {
+            Some(Known::NotCalled(epochs)) => epochs.clone(),
+            _ => Vec::new(),
+        };
+        if ours.last() != Some(&epoch) {
+            ours.push(epoch);
         }
+        self.know(key, Known::NotCalled(ours.clone()));
+        ours
     }
 
     fn know(&self, key: &str, what: Known) {

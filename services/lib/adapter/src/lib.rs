@@ -3,10 +3,12 @@
 mod account;
 mod action;
 mod capabilities;
+mod control;
 mod gates;
 mod hearing;
 mod inbox;
 mod intents;
+mod janitor;
 mod key;
 mod limits;
 mod live;
@@ -31,6 +33,7 @@ use proto::{
     v1::{Address, Outbound},
 };
 
+use control::Control;
 use gates::Gates;
 use hearing::Hearing;
 use intents::Intents;
@@ -138,7 +141,9 @@ pub async fn run<A: Adapter>(
         fences: Mutex::default(),
         turns: Mutex::default(),
     });
+    let control = Arc::new(Control::new(&account, &status));
     let hearing = Hearing {
+        control: control.clone(),
         adapter: adapter.clone(),
         account: account.clone(),
         bus: bus.clone(),
@@ -169,21 +174,31 @@ pub async fn run<A: Adapter>(
     tracing::info!(account = %name, "adapter of {platform} starts as `{name}`");
     drop(ready);
     let poll = format!("poll.{name}");
-    let hear = bus::owned(&bus, &poll, &poll, &stop, |fence, lost| {
-        live.hears(&fence);
-        hearing.run(fence, lost)
-    });
-    let source = Source {
-        stream: "OUT",
-        group: shard.clone(),
-        shards: vec![shard],
-        in_hand: IN_HAND,
-    };
-    let send = bus::consume(&bus, source, &stop, conversation, |delivery| {
-        outbox.deliver(delivery)
-    });
-    tokio::try_join!(hear, send, live.run(&bus, &stop)).context("the bus is closed")?;
-    Ok(())
+    loop {
+        let part = control.take_part(&stop);
+        let hear = bus::owned(&bus, &poll, &poll, &part, |fence, lost| {
+            live.hears(&fence);
+            hearing.run(fence, lost)
+        });
+        let source = Source {
+            stream: "OUT",
+            group: shard.clone(),
+            shards: vec![shard.clone()],
+            in_hand: IN_HAND,
+        };
+        let send = bus::consume(&bus, source, &part, conversation, |delivery| {
+            outbox.deliver(delivery)
+        });
+        let tidy = janitor::run(&bus, &part);
+        tokio::try_join!(hear, send, live.run(&bus, &part), tidy).context("the bus is closed")?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        control
+            .wait(&bus, &stop)
+            .await
+            .context("the bus is closed")?;
+    }
 }
 
 /// What must stay in order.

@@ -140,7 +140,8 @@ impl<A: Adapter> Outbox<A> {
             Begun::Go(ticket) => ticket,
             Begun::Again => return Ok(Step::Later(SHORTLY)),
             Begun::Sent(Ticket { intent, .. }) => {
-                self.tell_sent(&chunk, &intent.platform_message_id).await?;
+                self.tell_sent(&chunk, &intent.platform_message_id, 0)
+                    .await?;
                 return Ok(Step::Done);
             }
             Begun::Unsure(ticket) => return self.unsure(&chunk, ticket, LEFT_BEHIND).await,

@@ -125,6 +125,13 @@ impl Status {
         }
     }
 
+    /// The platform is not heard any more; why, if that was said before.
+    pub(crate) fn disconnected(&self) {
+        if self.connection().state() != ConnectionState::Disconnected {
+            self.turn(ConnectionState::Disconnected, String::new());
+        }
+    }
+
     /// How often connecting has failed in a row.
     pub(crate) fn attempts(&self, attempts: u32) {
         self.lock().attempts = attempts;

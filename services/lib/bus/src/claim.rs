@@ -155,3 +155,20 @@ impl Fence {
         self.lost.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn an_owner_is_written_as_processes_of_other_versions_read_it() {
+        let golden = b"\x0a\x02w1";
+        let owner = Owner {
+            worker: "w1".into(),
+        };
+        assert_eq!(owner.encode_to_vec(), golden);
+        assert_eq!(Owner::decode(&golden[..]).unwrap(), owner);
+    }
+}

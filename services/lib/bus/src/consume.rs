@@ -58,7 +58,7 @@ pub struct Delivery<M> {
     pub message: M,
     /// Its subject.
     pub subject: String,
-    /// Its sequence in the stream: the same whenever it is delivered again.
+    /// Its sequence in the stream: the same whenever it is delivered again, also as a dead letter that is replayed.
     pub sequence: u64,
     /// 1 at first; more after [`Outcome::Retry`]. A new owner begins at 1 again.
     pub attempt: u32,

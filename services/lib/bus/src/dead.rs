@@ -7,6 +7,22 @@ use tracing::warn;
 
 use crate::{Bus, Error};
 
+/// Header of a dead letter: why it is one.
+pub(crate) const REASON: &str = "Openclaw-Reason";
+/// Header of a dead letter: how often it was tried.
+pub(crate) const ATTEMPTS: &str = "Openclaw-Attempts";
+/// Header of a dead letter and of its replay: the sequence under which its stream had it first.
+pub(crate) const SEQUENCE: &str = "Openclaw-Sequence";
+/// Header of a replay: how many there have been of this message.
+pub(crate) const REPLAYS: &str = "Openclaw-Replays";
+
+/// The sequence under which the stream had this message first, if this is a replay.
+pub(crate) fn first_sequence(message: &jetstream::Message) -> Option<u64> {
+    let headers = message.headers.as_ref()?;
+    headers.get(REPLAYS)?;
+    headers.get(SEQUENCE)?.as_str().parse().ok()
+}
+
 /// The stream that a subject belongs to.
 pub(crate) fn stream_of(subject: &str) -> String {
     subject.split('.').next().unwrap_or_default().to_uppercase()
@@ -14,7 +30,7 @@ pub(crate) fn stream_of(subject: &str) -> String {
 
 /// Stores `message` in `DEAD` with the reason; back only when it is stored.
 ///
-/// Headers: `Openclaw-Reason`, `Openclaw-Attempts`, and those of the message.
+/// Headers: [`REASON`], [`ATTEMPTS`], [`SEQUENCE`], and those of the message.
 pub(crate) async fn bury(bus: &Bus, message: &jetstream::Message, reason: &str, attempts: u32) {
     let sequence = message
         .info()
@@ -22,8 +38,10 @@ pub(crate) async fn bury(bus: &Bus, message: &jetstream::Message, reason: &str, 
         .unwrap_or_default();
     let mut headers = message.headers.clone().unwrap_or_default();
     let line = reason.replace(['\r', '\n'], " ");
-    headers.insert("Openclaw-Reason", line.as_str());
-    headers.insert("Openclaw-Attempts", attempts.to_string().as_str());
+    headers.insert(REASON, line.as_str());
+    headers.insert(ATTEMPTS, attempts.to_string().as_str());
+    let first = first_sequence(message).unwrap_or(sequence);
+    headers.insert(SEQUENCE, first.to_string().as_str());
     let id = format!("dead-{}-{sequence}", stream_of(&message.subject));
     headers.insert("Nats-Msg-Id", id.as_str());
     let subject = format!("dead.{}", message.subject);

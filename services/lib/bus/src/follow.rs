@@ -97,6 +97,7 @@ impl Bus {
     }
 }
 
-fn milliseconds(at: time::OffsetDateTime) -> i64 {
+/// Unix epoch, in milliseconds.
+pub(crate) fn milliseconds(at: time::OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
 }

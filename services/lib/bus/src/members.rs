@@ -175,4 +175,18 @@ mod tests {
         members.forget_silent(now + lease);
         assert!(!members.taken(3));
     }
+
+    #[test]
+    fn a_beat_is_written_as_workers_of_other_versions_read_it() {
+        let golden = r#"{"worker":"a","sent_ms":0,"shards":[3,5],"leaving":true}"#;
+        assert_eq!(
+            serde_json::to_string(&beat("a", &[3, 5], true)).unwrap(),
+            golden
+        );
+        let read: Beat = serde_json::from_str(golden).unwrap();
+        assert_eq!(
+            (read.worker.as_str(), read.shards.as_slice(), read.leaving),
+            ("a", &[3, 5][..], true)
+        );
+    }
 }

@@ -21,7 +21,7 @@ pub struct Stored {
 }
 
 impl Bus {
-    /// Stores `message` under `subject`; `id` makes a repetition within two minutes a no-op.
+    /// Stores `message` under `subject`; `id` makes a repetition within a minute a no-op.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: unknown whether it is stored, call again with the same id. [`Error::Full`]: not

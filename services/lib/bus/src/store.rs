@@ -214,6 +214,55 @@ impl Store {
         Ok(Box::pin(changes))
     }
 
+    /// The newest revision of the bucket: whatever is written later has a higher one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn newest_revision(&self) -> Result<u64, Error> {
+        Ok(self.bus.stream_state(&self.bucket.stream()).await?.last)
+    }
+
+    /// Removes all records that were last changed at or before `revision`, but those that `keep` wants: these are
+    /// written again. Returns how many it kept.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: some may be removed; call again.
+    pub async fn forget<M: Message + Default>(
+        &self,
+        revision: u64,
+        keep: impl Fn(&M) -> bool,
+    ) -> Result<usize, Error> {
+        let filter = format!("$KV.{}.>", self.bucket.name());
+        let mut reader = Reader::new(&self.bus, &self.bucket.stream(), &filter, Begin::After(0));
+        let (mut kept, mut waiting) = (0, reader.open().await?);
+        while waiting > 0 {
+            let message = reader.next().await;
+            let Ok(info) = message.info() else { continue };
+            if info.stream_sequence > revision {
+                break;
+            }
+            waiting = info.pending;
+            if let (key, Some(record)) = self.change::<M>(&message)
+                && keep(&record)
+            {
+                self.update(&key, &record, info.stream_sequence).await?;
+                kept += 1;
+            }
+        }
+        let context = &self.bus.inner.context;
+        let name = self.bucket.stream();
+        let stream = context
+            .get_stream_no_info(name)
+            .await
+            .map_err(Error::away)?;
+        stream
+            .purge()
+            .sequence(revision + 1)
+            .await
+            .map_err(Error::away)?;
+        Ok(kept)
+    }
+
     fn reader(&self) -> Reader {
         let filter = format!("$KV.{}.>", self.bucket.name());
         Reader::new(&self.bus, &self.bucket.stream(), &filter, Begin::Newest)

@@ -11,11 +11,16 @@ use futures_util::future::try_join_all;
 use crate::{Bucket, Error, Settings};
 
 /// Streams that hold work until it is acknowledged.
-const QUEUES: [(&str, &str); 3] = [("IN", "in.>"), ("TURN", "turn.>"), ("OUT", "out.>")];
+pub(crate) const QUEUES: [(&str, &str); 3] = [("IN", "in.>"), ("TURN", "turn.>"), ("OUT", "out.>")];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Far longer than any message lives, so that whoever handles it gives it up, and no stream drops it silently.
+const QUEUED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const MIB: i64 = 1 << 20;
 /// A text of 5 MB with its envelope fits; the server's `max_payload` must be as large.
 const MAX_MESSAGE_BYTES: i32 = 7 << 20;
+/// How long a stream knows the ids it has stored, at about 200 bytes each: longer than a hand-over takes, after which
+/// work is repeated. Buckets only need it for a call that is repeated within the patience.
+const REMEMBERED: Duration = Duration::from_secs(60);
 /// Where the number of partitions is written down, so that two processes never disagree on it.
 const PARTITIONS: &str = "partitions";
 
@@ -125,12 +130,13 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         max_messages_per_subject: -1,
         max_message_size: MAX_MESSAGE_BYTES,
         max_consumers: 4096,
-        duplicate_window: Duration::from_secs(120),
+        duplicate_window: REMEMBERED,
         ..Config::default()
     };
     let queues = QUEUES.map(|(name, subject)| Config {
         name: name.into(),
         subjects: vec![subject.into()],
+        max_age: QUEUED,
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         allow_message_ttl: true,
@@ -176,6 +182,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         allow_rollup: true,
         allow_direct: true,
         max_consumers: -1,
+        duplicate_window: 2 * settings.patience,
         ..base.clone()
     });
     queues

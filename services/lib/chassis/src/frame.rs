@@ -111,6 +111,8 @@ async fn connect(
     settings: &bus::Settings,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Bus>> {
+    let at = places(&settings.servers);
+    info!("looking for the bus at {at}");
     loop {
         let attempt = stop
             .run_until_cancelled(Bus::connect(settings.clone()))
@@ -122,12 +124,35 @@ async fn connect(
                 let error = anyhow::Error::new(error);
                 warn!(
                     error = format!("{error:#}"),
-                    "the bus is away, trying again"
+                    "no bus answers at {at}: start nats-server there, or set bus.urls; trying again"
                 );
                 stop.run_until_cancelled(tokio::time::sleep(RECONNECT))
                     .await;
             }
             Some(Err(error)) => return Err(error).context("bus"),
         }
+    }
+}
+
+/// Host and port of each server, without what may be secret in its address.
+fn places(servers: &[String]) -> String {
+    let place = |server: &String| {
+        let place = server
+            .rsplit_once("://")
+            .map_or(&**server, |(_, place)| place);
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        place.to_owned()
+    };
+    servers.iter().map(place).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_without_its_password() {
+        let servers = ["nats://user:canary@a:4222", "tls://canary@b", "c:1"].map(str::to_owned);
+        assert_eq!(places(&servers), "a:4222, b, c:1");
     }
 }

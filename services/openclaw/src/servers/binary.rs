@@ -44,9 +44,10 @@ impl Program {
             let named = PathBuf::from(named);
             anyhow::ensure!(
                 named.is_file(),
-                "{} names {}, which is no file",
+                "{} names {}, which is no file; name the program, or install it with `{}`",
                 self.variable,
-                named.display()
+                named.display(),
+                self.install
             );
             return Ok(named);
         }

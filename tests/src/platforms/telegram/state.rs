@@ -7,6 +7,7 @@ use std::{
 
 use axum::body::Bytes;
 use serde_json::Value;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// How many calls of one method are kept where they come without end.
 const MAX_POLLS_KEPT: usize = 100;
@@ -100,6 +101,8 @@ pub(crate) struct State {
     pub(crate) poll: u64,
     pub(crate) sent: HashMap<i64, Vec<Sent>>,
     pub(crate) sent_in_all: usize,
+    /// Told the chat of each message sent, if somebody wants to know.
+    pub(crate) told: Option<UnboundedSender<i64>>,
     place_of: HashMap<(i64, i64), usize>,
     times: HashMap<(i64, String), usize>,
     unanswered: HashMap<i64, VecDeque<Instant>>,
@@ -141,6 +144,7 @@ impl State {
             poll: 0,
             sent: HashMap::new(),
             sent_in_all: 0,
+            told: None,
             place_of: HashMap::new(),
             times: HashMap::new(),
             unanswered: HashMap::new(),
@@ -300,6 +304,10 @@ impl State {
             deleted: false,
         });
         self.sent_in_all += 1;
+        if let Some(told) = &self.told {
+            // Whoever listened may be gone.
+            let _ = told.send(chat);
+        }
         *self.times.entry((chat, text.to_owned())).or_default() += 1;
         if let Some(said) = self.unanswered.get_mut(&chat).and_then(VecDeque::pop_front) {
             self.latencies.push(at - said);

@@ -60,6 +60,7 @@ pub(crate) async fn send(call: &Call, params: Send) -> Result<Value, Refusal> {
         .map_err(|_| Refusal::Conflict)?;
     let inbound = inbound(call, &params, &agent, &session_key);
     let turn_id = inbound.id.clone();
+    let _in_turn = call.client.sending.lock().await;
     let novelty = sent
         .once(async || {
             // Known before it is stored: its answer may be told before the store is.

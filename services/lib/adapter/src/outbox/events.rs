@@ -16,6 +16,7 @@ impl<A: Adapter> Outbox<A> {
         &self,
         chunk: &Chunk<'_>,
         platform_id: &str,
+        sending_at_ms: i64,
     ) -> Result<(), bus::Error> {
         let outbound = &chunk.delivery.message;
         let sent = Sent {
@@ -24,6 +25,7 @@ impl<A: Adapter> Outbox<A> {
             chunks: u32::try_from(chunk.total).unwrap_or(u32::MAX),
             platform_message_id: platform_id.into(),
             to: Some(chunk.to.clone()),
+            sending_at_ms,
         };
         self.tell(
             outbound,
@@ -44,6 +46,7 @@ impl<A: Adapter> Outbox<A> {
         let dead = Dead {
             subject: delivery.subject.clone(),
             reason: reason.clone(),
+            outbound_id: outbound.id.clone(),
         };
         self.tell(outbound, &format!("{}.dead", outbound.id), What::Dead(dead))
             .await?;
@@ -59,6 +62,7 @@ impl<A: Adapter> Outbox<A> {
             chunk: u32::try_from(chunk.n).unwrap_or(u32::MAX),
             to: Some(chunk.to.clone()),
             why: why.into(),
+            chunks: u32::try_from(chunk.total).unwrap_or(u32::MAX),
         };
         self.tell(
             outbound,

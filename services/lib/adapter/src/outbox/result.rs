@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use proto::v1::IntentState;
 use tracing::warn;
 
@@ -12,6 +13,8 @@ use crate::{
 
 /// Calls of a platform that says "not now" for one chunk before it is given up.
 const ATTEMPTS: u32 = 3;
+/// A larger outbound is not kept with its unknown chunk: the bucket is for small records.
+const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 impl<A: Adapter> Outbox<A> {
     /// The chunk is on the platform.
@@ -26,10 +29,11 @@ impl<A: Adapter> Outbox<A> {
         self.gates.answered();
         self.status.works();
         self.status.count(Count::Sent);
+        let sending_at_ms = ticket.intent.at_ms;
         self.intents
             .finish(ticket, IntentState::Sent, platform_id)
             .await?;
-        self.tell_sent(chunk, platform_id).await?;
+        self.tell_sent(chunk, platform_id, sending_at_ms).await?;
         Ok(Step::Done)
     }
 
@@ -96,7 +100,7 @@ impl<A: Adapter> Outbox<A> {
     pub(super) async fn unsure(
         &self,
         chunk: &Chunk<'_>,
-        ticket: Ticket,
+        mut ticket: Ticket,
         why: &str,
     ) -> Result<Step, bus::Error> {
         let attempts = ticket.intent.attempts;
@@ -109,6 +113,10 @@ impl<A: Adapter> Outbox<A> {
             return Ok(Step::Later(backoff(attempts)));
         }
         if ticket.intent.state() != IntentState::Unknown {
+            let outbound = &chunk.delivery.message;
+            if outbound.encoded_len() <= MAX_KEPT_BYTES {
+                ticket.intent.outbound = Some(outbound.clone());
+            }
             self.intents
                 .finish(ticket, IntentState::Unknown, why)
                 .await?;

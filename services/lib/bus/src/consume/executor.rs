@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span};
 
 use super::{Delivery, Outcome};
-use crate::{Bus, dead, lanes::Lanes, ownership::Held, trace};
+use crate::{Bus, dead, lanes::Lanes, ownership::Held, sabotaged, trace};
 
 /// Finished messages remembered, to acknowledge them at once should they come again.
 const REMEMBERED: usize = 4096;
@@ -99,6 +99,7 @@ where
             // What cannot be decoded gets a lane of its own, and is buried when its turn comes.
             let lane = decoded
                 .as_ref()
+                .filter(|_| !sabotaged("order"))
                 .map_or_else(|| format!("?{sequence}"), self.job.lane);
             self.lanes.push(
                 priority,
@@ -233,7 +234,7 @@ where
         let delivery = Delivery {
             message: decoded.clone(),
             subject: message.subject.to_string(),
-            sequence,
+            sequence: dead::first_sequence(&message).unwrap_or(sequence),
             attempt,
             epoch: held.claim.epoch(),
             stored_ms,

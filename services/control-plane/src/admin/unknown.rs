@@ -1,0 +1,219 @@
+//! Sends of which nobody can say whether they arrived: listed, sent again, settled by hand.
+
+use bus::{Bucket, Bus, Store};
+use chassis::clock::now_ms;
+use proto::{
+    subject,
+    v1::{
+        Intent, IntentChoice, IntentSettlement, IntentState, Outbound, Priority, UnknownListReply,
+        UnknownListRequest, UnknownSend, intents_server::Intents,
+    },
+};
+use tonic::{Code as Grpc, Request, Response, Status};
+
+use super::{
+    code::{Code, explain, failed},
+    content,
+};
+
+/// The bucket `intents`, as far as a person has to decide about it.
+pub(super) struct Unknown {
+    bus: Bus,
+}
+
+impl Unknown {
+    pub(super) fn new(bus: Bus) -> Self {
+        Self { bus }
+    }
+
+    fn store(&self) -> Store {
+        self.bus.bucket(Bucket::Intents)
+    }
+
+    /// The intent of `key`, if it is one to decide about, and its revision.
+    async fn open(&self, key: &str) -> Result<(Intent, u64), Status> {
+        let found = self.store().get::<Intent>(key).await.map_err(failed)?;
+        let (intent, revision) = found.ok_or_else(|| {
+            Status::not_found(format!(
+                "nothing is known of `{key}`; list the unknown ones to see their keys (kept for three days)"
+            ))
+        })?;
+        match undecided(&intent) {
+            true => Ok((intent, revision)),
+            false => Err(Status::failed_precondition(format!(
+                "`{key}` is {}: there is nothing to decide",
+                name(intent.state())
+            ))),
+        }
+    }
+
+    async fn write(&self, key: &str, intent: &Intent, revision: u64) -> Result<u64, Status> {
+        let written = self.store().update(key, intent, revision).await;
+        written.map_err(failed)?.ok_or_else(|| {
+            Status::aborted(format!(
+                "`{key}` changed at this moment; list the unknown ones and decide again"
+            ))
+        })
+    }
+
+    async fn send_again(&self, key: &str) -> Result<Intent, Status> {
+        let (intent, mut revision) = self.open(key).await?;
+        let Some(outbound) = intent.outbound.clone() else {
+            return Err(Code::TooLarge.refuse(
+                Grpc::FailedPrecondition,
+                format!(
+                    "the message of `{key}` was too large to keep; send it with `openclaw send` if it did not arrive, \
+                     then `openclaw unknown settle {key} --failed`"
+                ),
+            ));
+        };
+        let queued = Intent {
+            state: IntentState::Queued.into(),
+            attempts: 0,
+            at_ms: now_ms(),
+            why: "an operator has it sent again".into(),
+            ..intent.clone()
+        };
+        // First the intent: an outbound that finds it unknown is not sent.
+        if intent.state() == IntentState::Unknown {
+            revision = self.write(key, &queued, revision).await?;
+        }
+        if let Err(error) = self.publish(key, revision, outbound).await {
+            // Still to decide, as before; where even that fails it stays listed as queued, and may be resent.
+            let _ = self.store().update(key, &intent, revision).await;
+            return Err(failed(error));
+        }
+        tracing::info!(key, "an operator has `{key}` sent again");
+        Ok(queued)
+    }
+
+    async fn publish(
+        &self,
+        key: &str,
+        revision: u64,
+        outbound: Outbound,
+    ) -> Result<(), bus::Error> {
+        let outbound = content::alive(outbound, now_ms());
+        let to = outbound.to.clone().unwrap_or_default();
+        let subject = subject::outbound(&to, Priority::Normal);
+        let id = format!("resend-{key}-{revision}");
+        self.bus.publish(&subject, &id, &outbound).await.map(|_| ())
+    }
+
+    async fn settle(&self, key: &str, sent: bool) -> Result<Intent, Status> {
+        let (intent, revision) = self.open(key).await?;
+        let state = match sent {
+            true => IntentState::Sent,
+            false => IntentState::Failed,
+        };
+        let settled = Intent {
+            state: state.into(),
+            at_ms: now_ms(),
+            why: "settled by an operator".into(),
+            ..intent
+        };
+        let stored = Intent {
+            outbound: None,
+            ..settled.clone()
+        };
+        self.write(key, &stored, revision).await?;
+        tracing::info!(key, "an operator settled `{key}` as {}", name(state));
+        Ok(settled)
+    }
+}
+
+#[tonic::async_trait]
+impl Intents for Unknown {
+    async fn list_unknown(
+        &self,
+        request: Request<UnknownListRequest>,
+    ) -> Result<Response<UnknownListReply>, Status> {
+        let UnknownListRequest { platform, account } = request.into_inner();
+        let all = self.store().all::<Intent>().await.map_err(failed)?;
+        let wanted = |intent: &Intent| {
+            let to = intent.to.clone().unwrap_or_default();
+            undecided(intent)
+                && (platform.is_empty() || to.platform == platform)
+                && (account.is_empty() || to.account == account)
+        };
+        let found = all.into_iter().filter(|(_, intent, _)| wanted(intent));
+        let mut sends: Vec<_> = found.map(|(key, intent, _)| shown(key, intent)).collect();
+        sends.sort_by_key(|send| std::cmp::Reverse(send.at_ms));
+        Ok(Response::new(UnknownListReply { sends }))
+    }
+
+    async fn resend(
+        &self,
+        request: Request<IntentChoice>,
+    ) -> Result<Response<UnknownSend>, Status> {
+        let key = request.into_inner().key;
+        let intent = self.send_again(&key).await?;
+        Ok(Response::new(shown(key, intent)))
+    }
+
+    async fn settle(
+        &self,
+        request: Request<IntentSettlement>,
+    ) -> Result<Response<UnknownSend>, Status> {
+        let IntentSettlement { key, sent } = request.into_inner();
+        let intent = Self::settle(self, &key, sent).await?;
+        Ok(Response::new(shown(key, intent)))
+    }
+}
+
+/// Unknown; or queued by an operator and not sent yet, which only then has its content.
+fn undecided(intent: &Intent) -> bool {
+    match intent.state() {
+        IntentState::Unknown => true,
+        IntentState::Queued => intent.outbound.is_some(),
+        _ => false,
+    }
+}
+
+fn name(state: IntentState) -> String {
+    let name = state.as_str_name().trim_start_matches("INTENT_STATE_");
+    name.to_lowercase()
+}
+
+fn shown(key: String, intent: Intent) -> UnknownSend {
+    let chunk = key.rsplit('.').next().and_then(|n| n.parse().ok());
+    let outbound = intent.outbound.as_ref();
+    UnknownSend {
+        to: intent.to.clone(),
+        state: intent.state,
+        at_ms: intent.at_ms,
+        code: explain(&intent.why).0,
+        why: intent.why.clone(),
+        attempts: intent.attempts,
+        chunk: chunk.unwrap_or_default(),
+        chunks: intent.chunks,
+        text: outbound.map(content::beginning).unwrap_or_default(),
+        turn_id: outbound
+            .map(|outbound| outbound.turn_id.clone())
+            .unwrap_or_default(),
+        key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_unknown_or_waits_to_be_resent_is_to_decide() {
+        let intent = |state: IntentState, kept: bool| Intent {
+            state: state.into(),
+            outbound: kept.then(Outbound::default),
+            ..Intent::default()
+        };
+        assert!(undecided(&intent(IntentState::Unknown, false)));
+        assert!(undecided(&intent(IntentState::Queued, true)));
+        assert!(!undecided(&intent(IntentState::Queued, false)));
+        assert!(!undecided(&intent(IntentState::Sent, false)));
+    }
+
+    #[test]
+    fn a_key_tells_its_chunk() {
+        assert_eq!(shown("ab-0.3".into(), Intent::default()).chunk, 3);
+    }
+}
