@@ -2,6 +2,8 @@
 
 use std::{env, fs, path::Path};
 
+use prost::Message as _;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "message",
@@ -27,9 +29,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .flat_map(|file| &file.message_type)
         .map(|it| it.name())
         .collect();
-    let list = Path::new(&env::var("OUT_DIR")?).join("messages.rs");
+    let out = env::var("OUT_DIR")?;
+    let out = Path::new(&out);
+    // For reflection: what any gRPC tool needs to call us.
+    fs::write(out.join("descriptors.bin"), set.encode_to_vec())?;
     fs::write(
-        list,
+        out.join("messages.rs"),
         format!("every_message! {{ {} }}\n", messages.join(" ")),
     )?;
     tonic_prost_build::configure()

@@ -14,8 +14,7 @@ use std::{
 
 use prost::{DecodeError, Message};
 use protox::prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
-    Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
 };
 
 use crate::v1;
@@ -28,11 +27,14 @@ const DEPTH: usize = 2;
 /// Bytes that a line of a golden file shows.
 const BYTES_PER_LINE: usize = 32;
 
+/// Bytes encoded again, and the message in words.
+type Again = Result<(Vec<u8>, String), DecodeError>;
+
 /// A message as the services use it.
 struct Used {
     name: &'static str,
     /// Decodes bytes, and returns them encoded again, with the decoded message in words.
-    through: fn(&[u8]) -> Result<(Vec<u8>, String), DecodeError>,
+    through: fn(&[u8]) -> Again,
 }
 
 macro_rules! every_message {
@@ -42,7 +44,7 @@ macro_rules! every_message {
 }
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
-fn through<M: Message + Default + Debug>(bytes: &[u8]) -> Result<(Vec<u8>, String), DecodeError> {
+fn through<M: Message + Default + Debug>(bytes: &[u8]) -> Again {
     let message = M::decode(bytes)?;
     Ok((message.encode_to_vec(), format!("{message:#?}")))
 }
@@ -145,7 +147,7 @@ fn one(field: &FieldDescriptor, n: u32, depth: usize) -> Value {
         }
         Kind::Uint32 | Kind::Fixed32 => Value::U32(number),
         Kind::Uint64 | Kind::Fixed64 => Value::U64((1 << 40) + u64::from(number)),
-        Kind::Enum(kind) => Value::EnumNumber(kind.values().last().unwrap().number()),
+        Kind::Enum(kind) => Value::EnumNumber(kind.values().nth(1).unwrap().number()),
         Kind::Message(message) => Value::Message(filled(&message, None, depth - 1)),
     }
 }
@@ -186,6 +188,12 @@ fn each_message_is_written_and_read_as_its_golden_file_says() {
             let bytes = sample.encode_to_vec();
             let (again, words) = (used.through)(&bytes).unwrap();
             let file = format!("messages/{name}.txt");
+            let before = DynamicMessage::decode(message.clone(), &*golden_bytes(&file)).unwrap();
+            assert!(
+                is_part(&before, &sample),
+                "proto/fixtures/{file} holds what was written before, and it would be read as something else now: \
+                 give a field that changed a new number, and remove the file only if nobody has such a message"
+            );
             compare(&file, &shown(&bytes, &words));
             assert_eq!(again, bytes, "{name} is written as it was read");
             let golden = golden_bytes(&file);
@@ -207,6 +215,31 @@ fn each_message_is_written_and_read_as_its_golden_file_says() {
     assert!(
         left.is_empty(),
         "remove from proto/fixtures/messages what is no message any more: {left:?}"
+    );
+}
+
+#[test]
+fn a_field_with_another_number_or_meaning_is_found() {
+    let message = pool()
+        .get_message_by_name("openclaw.gateway.v1.Sent")
+        .unwrap();
+    let (_, today) = samples(&message).swap_remove(0);
+    assert!(
+        is_part(&DynamicMessage::new(message.clone()), &today),
+        "a new field is fine"
+    );
+    assert!(is_part(&today, &today));
+    let mut moved = DynamicMessage::new(message.clone());
+    moved.set_field_by_number(1, Value::String("platform message id".into()));
+    assert!(
+        !is_part(&moved, &today),
+        "a number that means something else"
+    );
+    let later = [today.encode_to_vec(), vec![0xc2, 0x3e, 1, b'x']].concat();
+    let gone = DynamicMessage::decode(message, &*later).unwrap();
+    assert!(
+        !is_part(&gone, &today),
+        "a field that is not known any more"
     );
 }
 
@@ -258,9 +291,31 @@ fn names_and_numbers_stay_as_they_are() {
     compare("names.txt", &text);
 }
 
-/// The bytes that a golden file holds.
+/// Whether all that stands in `before` stands in `today` too, field by field.
+fn is_part(before: &DynamicMessage, today: &DynamicMessage) -> bool {
+    let same = |before: &Value, today: &Value| match (before, today) {
+        (Value::Message(before), Value::Message(today)) => is_part(before, today),
+        (before, today) => before == today,
+    };
+    before.unknown_fields().next().is_none()
+        && before.fields().all(|(field, before)| {
+            today.has_field(&field)
+                && match (before, &*today.get_field(&field)) {
+                    (Value::List(before), Value::List(today)) => {
+                        before.len() == today.len()
+                            && before
+                                .iter()
+                                .zip(today)
+                                .all(|(before, today)| same(before, today))
+                    }
+                    (before, today) => same(before, today),
+                }
+        })
+}
+
+/// The bytes that a golden file holds; none where there is no file yet.
 fn golden_bytes(name: &str) -> Vec<u8> {
-    let text = fs::read_to_string(fixtures().join(name)).unwrap();
+    let text = fs::read_to_string(fixtures().join(name)).unwrap_or_default();
     let (hex, _) = text.split_once("\n\n").unwrap_or_default();
     let digits: String = hex.split_whitespace().collect();
     let pairs = digits

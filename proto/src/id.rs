@@ -30,6 +30,16 @@ pub fn is_notice(outbound_id: &str) -> bool {
     outbound_id.ends_with("-dead") || outbound_id.ends_with("-slow")
 }
 
+/// Key under which it is kept how far the chunk `n` of an outbound has come. Ids that are no keys are hashed.
+#[must_use]
+pub fn of_chunk(outbound_id: &str, n: impl std::fmt::Display) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
+    match !outbound_id.is_empty() && outbound_id.len() <= 128 && outbound_id.chars().all(good) {
+        true => format!("{outbound_id}.{n}"),
+        false => format!("{}.{n}", of_event(outbound_id)),
+    }
+}
+
 /// Subject token of a session key: 16 hex digits of blake3.
 ///
 /// A session key may hold characters that a subject may not; the whole key is in the message.
@@ -68,5 +78,14 @@ mod tests {
         );
         assert!(is_notice(&of_dead_notice("ab")) && is_notice(&of_slow_notice("ab")));
         assert!(!is_notice(&of_outbound("ab", 0)));
+    }
+
+    #[test]
+    fn any_outbound_id_makes_a_key() {
+        assert_eq!(of_chunk("ab-0", 3), "ab-0.3");
+        assert_eq!(of_chunk("ab-0", "p"), "ab-0.p");
+        let odd = of_chunk("odd id.*", 0);
+        assert!(odd.ends_with(".0") && !odd.contains('*'));
+        assert_ne!(of_chunk("", 0), ".0");
     }
 }

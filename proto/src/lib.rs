@@ -11,6 +11,9 @@ pub mod v1 {
     tonic::include_proto!("openclaw.gateway.v1");
 }
 
+/// All messages and services, as an encoded `FileDescriptorSet`: what reflection tells gRPC tools.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 #[cfg(test)]
 mod golden;
 pub mod id;

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `in.<part>.<prio>.<platform>.<sid>` | `IN` | adapters, control-plane | router |
 //! | `turn.<part>.<prio>.<agent>.<sid>` | `TURN` | router | agent-bridge |
-//! | `out.<platform>.<account>.<prio>.<conv>` | `OUT` | agent-bridge, router | that account's adapter |
+//! | `out.<platform>.<account>.<prio>.<conv>` | `OUT` | agent-bridge, router, ledger | that account's adapter |
 //! | `event.<kind>.<platform>.<sid>` | `EVENT` | every service | ledger; live as `live.event.…`: control-plane |
 //! | `dead.<original subject>` | `DEAD` | bus | operators, ledger |
 //! | `live.delta.<platform>.<account>.<sid>` | – | agent-bridge | control-plane, adapters that stream |
@@ -122,6 +122,8 @@ pub fn delta(to: &Address, session_key: &str) -> String {
 pub const LIVE: &str = "live.>";
 /// What republished events begin with.
 pub const LIVE_EVENTS: &str = "live.event.>";
+/// All events of sends of which nobody knows whether they arrived.
+pub const UNSURE: &str = "event.unsure.>";
 /// All deltas.
 pub const LIVE_DELTAS: &str = "live.delta.>";
 /// Where a running turn is told to stop, at once, before its cancelling turn arrives.

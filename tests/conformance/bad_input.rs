@@ -43,7 +43,10 @@ async fn strange_updates_cost_nobody_an_answer(hears: Hears) {
     telegram.push(json!({"update_id": 1003, "message": {"chat": "?", "text": ["odd"]}}));
     telegram.push_raw(&br#"{"no_number": true}"#[..]);
     telegram.push_raw(&b"{\"update_id\":1005,\"message\":{\"message_id\":4,\"date\":1790000000,\"chat\":{\"id\":7,\"type\":\"private\"},\"from\":{\"id\":7,\"is_bot\":false,\"first_name\":\"A\"},\"text\":\"caf\xe9\"}}"[..]);
-    telegram.push_raw(&b"\xff\xfe\x00"[..]);
+    if hears == Hears::Webhook {
+        // Within a poll's answer it would be a broken answer, which is asked for again.
+        telegram.push_raw(&b"\xff\xfe\x00"[..]);
+    }
     telegram.push_raw(&br#"[{}]"#[..]);
     telegram.next_update_id(9_000_000_000);
     telegram.say(7, "last");

@@ -1,6 +1,8 @@
 //! The real binary, a fake platform, a fake model: what a person sees.
 
 mod answered;
+mod deployed;
+mod journey;
 mod pairing;
 mod private;
 mod refused;

@@ -64,6 +64,11 @@ async fn no_secret_and_no_word_of_a_person_is_written_where_others_read() {
         seen.len() >= 4,
         "logs of the gateway and of both servers: {seen:?}"
     );
+    assert!(
+        seen.iter()
+            .any(|(_, text)| text.contains("\"level\":\"DEBUG\"")),
+        "all is told that can be"
+    );
     for (place, text) in &seen {
         for secret in &secrets {
             assert!(!text.contains(secret), "{place} holds `{secret}`");

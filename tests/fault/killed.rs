@@ -2,12 +2,27 @@
 //!
 //! `./gateway sabotage` breaks the promises one by one and runs these; docs/FAULTS.md says what was seen.
 
+use std::time::Duration;
+
 use tests::{
-    chaos::{fault::Fault, round::round, system::System, table::Table},
+    chaos::{
+        fault::Fault,
+        judge::settle,
+        load::Load,
+        round::{judged, round},
+        system::System,
+        table::Table,
+    },
+    process::lasting,
     stage::Hears,
 };
 
 use crate::webhook;
+
+/// People who write.
+const CHATS: i64 = 25;
+/// Long enough to fetch updates, and shorter than the lease, after which the adapter would let them go itself.
+const IN_HAND: Duration = Duration::from_millis(500);
 
 fn assert_kept(table: Table) {
     eprintln!("{table}");
@@ -17,7 +32,25 @@ fn assert_kept(table: Table) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_platform_told_survives_the_adapter() {
     let system = System::start(Hears::Polling).await;
-    assert_kept(Table(vec![round(&system, Fault::DiesWhileNatsHangs).await]));
+    let (load, chats) = (Load::default(), system.fresh_chats(CHATS));
+    load.burst(&system, &chats, 0..1);
+    settle(&system, &load).await;
+    // Now the adapter does nothing but wait for updates: what comes next is fetched, and cannot be stored.
+    system.stage.nats.kill();
+    load.burst(&system, &chats, 1..4);
+    lasting(IN_HAND).await;
+    eprintln!("DEBUG waiting {} polls {:?}", system.stage.telegram.waiting(), system.stage.telegram.calls("getUpdates").iter().rev().take(4).map(|c| c.params.to_string()).collect::<Vec<_>>());
+    system.kill("telegram");
+    system.stage.nats.restart();
+    assert_kept(Table(vec![
+        judged(
+            &system,
+            &load,
+            "telegram: SIGKILL with updates in hand".into(),
+            false,
+        )
+        .await,
+    ]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use bus::{Bucket, Bus, Delivery, Outcome, Settings, Source, consume};
+use bus::{Bus, Delivery, Outcome, Settings, Source, consume};
 use futures_util::StreamExt;
-use proto::v1::{Connection, Part, Turn};
+use proto::v1::{Part, Turn};
 use tests::{eventually::eventually, servers::Nats};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+mod buckets;
 
 /// What was handled, in the order in which it was: session and number.
 type Handled = Arc<Mutex<Vec<(String, u64)>>>;
@@ -307,44 +309,6 @@ async fn a_scheduled_message_comes_when_due_and_a_cancelled_one_never() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_compares_and_swaps_and_tells_changes() {
-    let nats = Nats::start();
-    let bus = connect(&nats).await;
-    let bucket = bus.bucket(Bucket::Connections);
-    let named = |name: &str| Connection {
-        display_name: name.into(),
-        ..Connection::default()
-    };
-    assert!(bucket.get::<Connection>("a.b").await.unwrap().is_none());
-    let revision = bucket.create("a.b", &named("one")).await.unwrap().unwrap();
-    assert!(bucket.create("a.b", &named("two")).await.unwrap().is_none());
-    assert!(
-        bucket
-            .update("a.b", &named("two"), revision + 7)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    bucket
-        .update("a.b", &named("two"), revision)
-        .await
-        .unwrap()
-        .unwrap();
-    let mut changes = bucket.watch::<Connection>().await.unwrap();
-    assert_eq!(changes.next().await.unwrap().1.unwrap().display_name, "two");
-    bucket.delete("a.b").await.unwrap();
-    assert_eq!(changes.next().await.unwrap(), ("a.b".into(), None));
-    assert!(
-        bucket
-            .create("a.b", &named("three"))
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert_eq!(bucket.all::<Connection>().await.unwrap().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn one_owner_at_a_time_and_a_dead_ones_shard_moves() {
     let nats = Nats::start();
     let (a, b) = (connect(&nats).await, connect(&nats).await);
@@ -415,37 +379,4 @@ async fn a_missing_server_is_said_within_the_patience() {
         Bus::connect(settings).await,
         Err(bus::Error::Unavailable(_))
     ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn old_records_are_forgotten_but_those_that_are_wanted() {
-    let nats = Nats::start();
-    let bus = connect(&nats).await;
-    let bucket = bus.bucket(Bucket::Connections);
-    let named = |name: &str| Connection {
-        display_name: name.into(),
-        ..Connection::default()
-    };
-    for name in ["old", "kept", "older"] {
-        bucket.put(name, &named(name)).await.unwrap();
-    }
-    let revision = bucket.newest_revision().await.unwrap();
-    bucket.put("new", &named("new")).await.unwrap();
-    bucket.put("older", &named("renewed")).await.unwrap();
-    let kept = bucket
-        .forget(revision, |record: &Connection| {
-            record.display_name == "kept"
-        })
-        .await
-        .unwrap();
-    assert_eq!(kept, 1);
-    let mut left: Vec<_> = bucket
-        .all::<Connection>()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(key, ..)| key)
-        .collect();
-    left.sort();
-    assert_eq!(left, ["kept", "new", "older"]);
 }

@@ -23,6 +23,8 @@ use crate::{
     runs::Runs,
 };
 
+/// A turn is not stored so long after its deadline unless the clocks of two machines differ.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
 /// Longest name of a model that a session may choose, in characters.
 const MAX_MODEL_CHARS: usize = 128;
 /// A turn that does not say how long it lives lives so long.
@@ -205,12 +207,13 @@ impl Bridge {
 
     /// As long as the turn would have had, had it not waited.
     fn time_left(&self, turn: &Turn, stored_ms: i64) -> Duration {
-        match turn.deadline_ms {
-            0 => Duration::from_secs(self.config.run_timeout_s),
-            deadline_ms => Duration::from_millis(
-                u64::try_from(deadline_ms.saturating_sub(stored_ms)).unwrap_or_default(),
-            ),
+        let left_ms = turn.deadline_ms.saturating_sub(stored_ms);
+        // The router's clock says the deadline, the bus's when the turn was stored, a moment after. Where it was over
+        // long before, the two clocks differ, and nothing is known of the deadline.
+        if turn.deadline_ms == 0 || left_ms < -CLOCKS_DIFFER_MS {
+            return Duration::from_secs(self.config.run_timeout_s);
         }
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
     }
 
     /// Tells those who look on; nothing depends on it.

@@ -108,7 +108,8 @@ fn policy(host: &str) -> String {
     };
     format!(
         "default-src 'self'; connect-src 'self'{sockets}; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'; object-src 'none'"
+         frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'"
     )
 }
 

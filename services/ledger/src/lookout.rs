@@ -121,7 +121,12 @@ impl Lookout<'_> {
             ..Dead::default()
         };
         let farewell = notice::of_lost(accepted, dead, now_ms);
-        undertaker::publish(self.bus, &farewell.event, farewell.notice.as_ref()).await?;
+        let told_before = match &farewell.notice {
+            Some(notice) => self.keeper.was_settled(&notice.id).await?,
+            None => true,
+        };
+        let notice = farewell.notice.filter(|_| !told_before);
+        undertaker::publish(self.bus, &farewell.event, notice.as_ref()).await?;
         self.keeper.postpone(turn_id, now_ms).await
     }
 }

@@ -21,9 +21,10 @@ use crate::{
 
 /// The stream of dead letters.
 const DEAD: &str = "DEAD";
-/// Whoever wrote longer ago than this is not told any more; what was sent is remembered for longer, so nobody is told
-/// twice.
+/// What was given up longer ago than this is not told any more.
 const FRESH_MS: i64 = 24 * 60 * 60 * 1000;
+/// How often it is looked whether the file has caught up.
+const BREATH: Duration = Duration::from_millis(500);
 /// First and longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -46,6 +47,9 @@ impl Undertaker<'_> {
             let Err(error) = self.round(&mut pause).await else {
                 continue;
             };
+            if self.stop.is_cancelled() {
+                break;
+            }
             if let Error::Bus(error @ (bus::Error::Refused(_) | bus::Error::Invalid(_))) = error {
                 return Err(error.into());
             }
@@ -84,21 +88,29 @@ impl Undertaker<'_> {
         let Some(farewell) = farewell(burial, now_ms) else {
             return Ok(());
         };
-        // What let the message in may be on its way into the file.
-        self.applied.catch_up(self.bus).await;
-        let notice = match &farewell.proof {
-            Proof::Given => farewell.notice,
-            Proof::Turn(turn_id) => {
-                let let_in = self.keeper.was_let_in(turn_id).await?;
-                farewell.notice.filter(|_| let_in)
+        // What let the message in, or that its writer was told, may be on its way into the file, which may be a new one.
+        while !self.applied.catch_up(self.bus).await {
+            let pausing = tokio::time::sleep(BREATH);
+            if self.stop.run_until_cancelled(pausing).await.is_none() {
+                return Err(bus::Error::Unavailable("the ledger stops".into()).into());
             }
-            Proof::Place(address) => {
-                let let_in = self.keeper.knows(address).await?;
-                farewell.notice.filter(|_| let_in)
-            }
+        }
+        let notice = match farewell.notice {
+            Some(notice) if self.is_due(&notice, &farewell.proof).await? => Some(notice),
+            _ => None,
         };
         publish(self.bus, &farewell.event, notice.as_ref()).await?;
         Ok(())
+    }
+
+    /// Whether the person was let in, and was not told before.
+    async fn is_due(&mut self, notice: &Outbound, proof: &Proof) -> Result<bool, Error> {
+        let let_in = match proof {
+            Proof::Given => true,
+            Proof::Turn(turn_id) => self.keeper.was_let_in(turn_id).await?,
+            Proof::Place(address) => self.keeper.knows(address).await?,
+        };
+        Ok(let_in && !self.keeper.was_settled(&notice.id).await?)
     }
 }
 
@@ -120,7 +132,7 @@ pub(crate) async fn publish(
     )
 }
 
-/// Publishes a notice; it may be repeated, for what was sent is remembered under its id.
+/// Publishes a notice; while it is on its way it may be repeated, for it is sent under its id once.
 ///
 /// # Errors
 /// When the bus is away.

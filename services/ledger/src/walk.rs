@@ -65,7 +65,8 @@ fn end(events: &[Event]) -> WalkEnd {
     let unsure = any(|what| matches!(what, What::Unsure(_)));
     let asked = any(|what| matches!(what, What::Accepted(_) | What::Refused(_)));
     // What an operator sends is asked by nobody, and ends as it was sent.
-    let sent_at_all = !asked && any(|what| matches!(what, What::Sent(_)));
+    let sent_at_all =
+        !asked && any(|what| matches!(what, What::Sent(sent) if !id::is_notice(&sent.outbound_id)));
     if flags & SETTLED != 0 || sent_at_all {
         // A dead letter that was replayed ends as its replay did.
         return if unsure {

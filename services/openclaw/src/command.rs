@@ -7,9 +7,13 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::home::Home;
+use crate::remote::{Options, Remote};
 use crate::servers::child;
 use crate::services::Kind;
-use crate::{Settings, config, doctor, gateway, pairing, services};
+use crate::{
+    Settings, config, connections, dead, doctor, gateway, pairing, queues, send, services,
+    sessions, trace, unknown,
+};
 
 /// The environment variable that names the settings file.
 pub(crate) const CONFIG_VARIABLE: &str = "OPENCLAW_CONFIG";
@@ -48,9 +52,63 @@ enum Command {
     /// People who asked to be let in.
     Pairing {
         #[command(flatten)]
-        options: pairing::Options,
+        options: Options,
         #[command(subcommand)]
         command: pairing::Command,
+    },
+    /// Messages that were given up: looks at them, puts them back, throws them away.
+    Dead {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: dead::Command,
+    },
+    /// Messages sent of which nobody can say whether they arrived.
+    Unknown {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: unknown::Command,
+    },
+    /// How much waits, where, and for how long.
+    Queues {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Accounts on platforms: how they do; connects anew, drains, resumes.
+    Connections {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: connections::Command,
+    },
+    /// Sends a message, now or later.
+    Send {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        message: send::Message,
+    },
+    /// What is to be sent later.
+    Schedules {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: send::Command,
+    },
+    /// Sessions, the one used last first.
+    Sessions {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        page: sessions::Page,
+    },
+    /// The way of a message through the gateway, step by step.
+    Trace {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        question: trace::Question,
     },
     /// The settings: checks, shows or describes them.
     Config {
@@ -82,13 +140,51 @@ fn act(line: CommandLine) -> anyhow::Result<ExitCode> {
     let home = Home::at(line.data)?;
     let file = line.config.as_deref();
     let read = || Settings::read(file, &home);
+    let ask = |options: &Options| -> anyhow::Result<_> {
+        let (runtime, settings) = (runtime()?, read()?);
+        let remote = runtime.block_on(Remote::reach(options, &home, &settings))?;
+        Ok((runtime, remote))
+    };
     match line.command {
         Command::Gateway => runtime()?.block_on(gateway::run(&home, read()?))?,
         Command::Run { service, account } => {
             runtime()?.block_on(services::run_one(service, account, &home, read()?))?;
         }
         Command::Pairing { options, command } => {
-            runtime()?.block_on(pairing::run(&options, &command, &home, &read()?))?;
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(pairing::run(&remote, &command))?;
+        }
+        Command::Dead { options, command } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(dead::run(&remote, &command))?;
+        }
+        Command::Unknown { options, command } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(unknown::run(&remote, &command))?;
+        }
+        Command::Queues { options } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(queues::run(&remote))?;
+        }
+        Command::Connections { options, command } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(connections::run(&remote, &command))?;
+        }
+        Command::Send { options, message } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(send::run(&remote, &message))?;
+        }
+        Command::Schedules { options, command } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(send::schedules(&remote, &command))?;
+        }
+        Command::Sessions { options, page } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(sessions::run(&remote, &page))?;
+        }
+        Command::Trace { options, question } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(trace::run(&remote, &question))?;
         }
         Command::Config { command } => config::run(&command, file, &home)?,
         Command::Doctor => return doctor::run(file, &home),

@@ -13,14 +13,23 @@ use crate::home::Home;
 
 pub mod command;
 mod config;
+mod connections;
+mod dead;
 mod doctor;
 mod gateway;
 mod greeting;
 pub mod home;
 mod pairing;
+mod queues;
+mod remote;
+mod send;
 mod servers;
 mod services;
+mod sessions;
+mod table;
 mod terminal;
+mod trace;
+mod unknown;
 
 /// The name of the settings file, in the folder one stands in or in the data folder.
 const FILE: &str = "openclaw.toml";

@@ -6,8 +6,8 @@ use chassis::settings::{Check, Mistakes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long a message may live. What was sent is remembered for three days, and a message must not
-/// outlive that.
+/// How long a message may live, in seconds: less than the three days for which sends are remembered, and than the seven
+/// after which a stream would drop it.
 const LIFETIMES_S: RangeInclusive<u64> = 60..=2 * 24 * 60 * 60;
 
 /// Decides who is answered, in which session, and how fast.

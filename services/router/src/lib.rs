@@ -32,6 +32,9 @@ pub mod text;
 
 pub use config::{Access, Config, Direct, Group};
 
+/// A message that was begun again and again, by owners that died of it, is given up.
+const MOST_BEGINNINGS: u32 = 20;
+
 /// Routes until told to stop; `redis_url` is where soft state lies.
 ///
 /// # Errors
@@ -122,6 +125,12 @@ impl Router {
         let now_ms = now_ms();
         if route::expired(&self.config, inbound, delivery.stored_ms, now_ms) {
             return Outcome::Dead("expired".into());
+        }
+        if seen.begun > MOST_BEGINNINGS && delivery.attempt == 1 {
+            let times = seen.begun;
+            return Outcome::Dead(format!(
+                "its handler ended {times} times before it was done"
+            ));
         }
         if seen.wait > Duration::ZERO && delivery.attempt == 1 {
             metrics::counter!("openclaw_router_slowed_total").increment(1);

@@ -3,6 +3,7 @@
 //! | prefix | what | lifetime | when Redis is away |
 //! |---|---|---|---|
 //! | `dd:<inbound id>` | sequence of the message that came first | `dedupe_s` | let in: later steps repeat by id |
+//! | `proc:<inbound id>` | how often a handler began it again | 5 min | not counted |
 //! | `sess:<sid>` | session, JSON | `session_idle_s`, sliding | begins anew |
 //! | `rl:<who>` | GCRA state | its own | this process's own limit holds |
 
@@ -61,6 +62,8 @@ pub struct Seen {
     pub session: Option<Session>,
     /// How long the sender has to wait; zero when not at all.
     pub wait: Duration,
+    /// How often it was begun before, in the last minutes.
+    pub begun: u32,
     /// Redis did not answer: nothing of this is known.
     pub blind: bool,
 }
@@ -87,13 +90,17 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Dedupe, session and two limits in one round trip.
 ///
-/// KEYS dedupe, session, user rate, platform rate; ARGV sequence, dedupe seconds, user cost ms, user burst,
+/// KEYS dedupe, session, user rate, platform rate, beginnings; ARGV sequence, dedupe seconds, user cost ms, user burst,
 /// platform cost ms, platform burst. A repetition of the same sequence is not a duplicate and costs nothing.
 const LOOK: &str = r"
 local first = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'EX', ARGV[2])
-if first and first ~= ARGV[1] then return {1, false, 0} end
+if first and first ~= ARGV[1] then return {1, false, 0, 0} end
 local session = redis.call('GET', KEYS[2])
-if first then return {0, session, 0} end
+if first then
+  local begun = redis.call('INCR', KEYS[5])
+  redis.call('EXPIRE', KEYS[5], 300)
+  return {0, session, 0, begun}
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait = 0
@@ -105,7 +112,7 @@ for n = 0, 1 do
     wait = math.max(wait, at - now - cost * burst)
   end
 end
-return {0, session, wait}
+return {0, session, wait, 0}
 ";
 
 impl Store {
@@ -141,17 +148,19 @@ impl Store {
         call.key(&keys.dedupe)
             .key(&keys.session)
             .key(&keys.user)
-            .key(&keys.platform);
+            .key(&keys.platform)
+            .key(&keys.begun);
         call.arg(sequence).arg(dedupe_s.max(1));
         for rate in [user, platform] {
             call.arg(u64::try_from(rate.each.as_millis()).unwrap_or_default())
                 .arg(rate.burst);
         }
         let mut redis = self.redis.clone();
-        let answer: Option<(u8, Option<String>, i64)> =
+        let answer: Option<(u8, Option<String>, i64, u32)> =
             self.guarded(call.invoke_async(&mut redis)).await;
         match answer {
-            Some((duplicate, session, wait)) => Seen {
+            Some((duplicate, session, wait, begun)) => Seen {
+                begun,
                 duplicate: duplicate == 1,
                 session: session.and_then(|json| serde_json::from_str(&json).ok()),
                 wait: Duration::from_millis(u64::try_from(wait).unwrap_or_default()),
@@ -161,6 +170,7 @@ impl Store {
                 duplicate: false,
                 session: None,
                 wait: self.wait_locally(keys, user, platform),
+                begun: 0,
                 blind: true,
             },
         }
@@ -223,6 +233,7 @@ pub struct Keys {
     session: String,
     user: String,
     platform: String,
+    begun: String,
 }
 
 impl Keys {
@@ -234,6 +245,7 @@ impl Keys {
             session: format!("sess:{sid}"),
             user: format!("rl:u:{platform}:{account}:{sender}"),
             platform: format!("rl:p:{platform}"),
+            begun: format!("proc:{id}"),
         }
     }
 }

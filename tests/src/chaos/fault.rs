@@ -47,7 +47,7 @@ pub enum Fault {
     /// The adapter dies while the platform has its messages and it has no answers.
     DiesInMidSend,
     /// The adapter dies with updates in hand that the bus has not taken.
-    DiesWhileNatsHangs,
+    DiesWhileNatsIsDown,
     /// The wall clock of all services jumps by so many hours, and back.
     Clock(i64),
 }
@@ -118,7 +118,7 @@ impl Fault {
         ];
         all.extend(refusals.map(Self::Platform));
         all.extend(refusals.map(Self::Model));
-        all.extend([Self::DiesInMidSend, Self::DiesWhileNatsHangs]);
+        all.extend([Self::DiesInMidSend, Self::DiesWhileNatsIsDown]);
         all
     }
 
@@ -160,12 +160,12 @@ impl Fault {
             Self::Platform(refusal) => refuse_sends(system, refusal),
             Self::Model(refusal) => refuse_questions(system, refusal),
             Self::DiesInMidSend => die_in_mid_send(system).await,
-            Self::DiesWhileNatsHangs => {
-                system.stage.nats.stop();
+            Self::DiesWhileNatsIsDown => {
+                system.stage.nats.kill();
                 // Long enough for the adapter to have fetched what was said meanwhile.
                 lasting(OUTAGE / 2).await;
                 system.kill("telegram");
-                system.stage.nats.cont();
+                system.stage.nats.restart();
             }
             Self::Clock(hours) => {
                 let clock = system
@@ -266,7 +266,7 @@ impl fmt::Display for Fault {
             Self::Platform(refusal) => write!(f, "platform answers {}", refusal.words()),
             Self::Model(refusal) => write!(f, "model answers {}", refusal.words()),
             Self::DiesInMidSend => write!(f, "telegram: SIGKILL before the platform's answers"),
-            Self::DiesWhileNatsHangs => write!(f, "telegram: SIGKILL while nats-server hangs"),
+            Self::DiesWhileNatsIsDown => write!(f, "telegram: SIGKILL while nats-server is down"),
             Self::Clock(hours) => write!(f, "wall clock: {hours:+} h and back"),
         }
     }

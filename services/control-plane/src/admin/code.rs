@@ -129,10 +129,10 @@ pub(super) fn failed(error: bus::Error) -> Status {
             format!("{error}; see what waits with `openclaw queues` and try again when it is less"),
         ),
         bus::Error::Refused(why) => Code::Transport.refuse(Grpc::FailedPrecondition, why),
-        bus::Error::Invalid(why) => {
-            let code = Code::of(&why).unwrap_or(Code::Transform);
-            code.refuse(Grpc::InvalidArgument, why)
-        }
+        bus::Error::Invalid(why) => match Code::of(&why) {
+            Some(code @ Code::TooLarge) => code.refuse(Grpc::InvalidArgument, why),
+            _ => wrong(why),
+        },
     }
 }
 

@@ -6,8 +6,8 @@ use prost::Message as _;
 use proto::{
     subject,
     v1::{
-        Address, Outbound, Priority, ScheduleChoice, Scheduled, SchedulesReply, SchedulesRequest,
-        SendReply, SendRequest, Text, messages_server::Messages, outbound::Action,
+        Outbound, Priority, ScheduleChoice, Scheduled, SchedulesReply, SchedulesRequest, SendReply,
+        SendRequest, Text, messages_server::Messages, outbound::Action,
         schedules_server::Schedules,
     },
 };
@@ -154,6 +154,8 @@ fn shown(schedule: Schedule) -> Scheduled {
 
 #[cfg(test)]
 mod tests {
+    use proto::v1::Address;
+
     use super::*;
 
     fn request() -> SendRequest {

@@ -1,12 +1,15 @@
 //! Sends of which nobody can say whether they arrived: listed, sent again, settled by hand.
 
+use std::collections::BTreeSet;
+
 use bus::{Bucket, Bus, Store};
 use chassis::clock::now_ms;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use proto::{
-    subject,
+    id, subject,
     v1::{
-        Intent, IntentChoice, IntentSettlement, IntentState, Outbound, Priority, UnknownListReply,
-        UnknownListRequest, UnknownSend, intents_server::Intents,
+        Event, Intent, IntentChoice, IntentSettlement, IntentState, Outbound, Priority,
+        UnknownListReply, UnknownListRequest, UnknownSend, event::What, intents_server::Intents,
     },
 };
 use tonic::{Code as Grpc, Request, Response, Status};
@@ -15,6 +18,11 @@ use super::{
     code::{Code, explain, failed},
     content,
 };
+
+/// How long the bucket keeps an intent.
+const KEPT_MS: i64 = 3 * 24 * 60 * 60 * 1000;
+/// Intents read at once.
+const AT_ONCE: usize = 32;
 
 /// The bucket `intents`, as far as a person has to decide about it.
 pub(super) struct Unknown {
@@ -28,6 +36,30 @@ impl Unknown {
 
     fn store(&self) -> Store {
         self.bus.bucket(Bucket::Intents)
+    }
+
+    /// All there is to decide about. Read from the events of doubt: the bucket holds every send of three days.
+    async fn undecided(&self) -> Result<Vec<(String, Intent)>, bus::Error> {
+        let since_ms = now_ms() - KEPT_MS;
+        let events = self
+            .bus
+            .past::<Event>("EVENT", subject::UNSURE, since_ms)
+            .await?;
+        let keys = events
+            .into_iter()
+            .filter_map(|event| match event.message?.what? {
+                What::Unsure(unsure) => Some(id::of_chunk(&unsure.outbound_id, unsure.chunk)),
+                _ => None,
+            });
+        let keys: BTreeSet<String> = keys.collect();
+        let store = &self.store();
+        let intents = stream::iter(keys).map(|key| async move {
+            let found = store.get::<Intent>(&key).await?;
+            Ok::<_, bus::Error>(found.map(|(intent, _)| (key, intent)))
+        });
+        let intents: Vec<_> = intents.buffer_unordered(AT_ONCE).try_collect().await?;
+        let intents = intents.into_iter().flatten();
+        Ok(intents.filter(|(_, intent)| undecided(intent)).collect())
     }
 
     /// The intent of `key`, if it is one to decide about, and its revision.
@@ -129,15 +161,14 @@ impl Intents for Unknown {
         request: Request<UnknownListRequest>,
     ) -> Result<Response<UnknownListReply>, Status> {
         let UnknownListRequest { platform, account } = request.into_inner();
-        let all = self.store().all::<Intent>().await.map_err(failed)?;
+        let all = self.undecided().await.map_err(failed)?;
         let wanted = |intent: &Intent| {
             let to = intent.to.clone().unwrap_or_default();
-            undecided(intent)
-                && (platform.is_empty() || to.platform == platform)
+            (platform.is_empty() || to.platform == platform)
                 && (account.is_empty() || to.account == account)
         };
-        let found = all.into_iter().filter(|(_, intent, _)| wanted(intent));
-        let mut sends: Vec<_> = found.map(|(key, intent, _)| shown(key, intent)).collect();
+        let found = all.into_iter().filter(|(_, intent)| wanted(intent));
+        let mut sends: Vec<_> = found.map(|(key, intent)| shown(key, intent)).collect();
         sends.sort_by_key(|send| std::cmp::Reverse(send.at_ms));
         Ok(Response::new(UnknownListReply { sends }))
     }

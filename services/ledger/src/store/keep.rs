@@ -141,6 +141,17 @@ impl Keeper {
         Ok(row.is_some())
     }
 
+    /// Whether `outbound_id` was sent or given up before, however long ago: the adapters forget that.
+    pub(crate) async fn was_settled(&mut self, outbound_id: &str) -> Result<bool, Error> {
+        let row = sqlx::query(
+            "SELECT 1 FROM events WHERE id IN (?1 || '.0.sent', ?1 || '.0.unsure', ?1 || '.dead')",
+        )
+        .bind(outbound_id)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Whether something said at `address` was let in lately.
     pub(crate) async fn knows(&mut self, address: &Address) -> Result<bool, Error> {
         let rows = sqlx::query(

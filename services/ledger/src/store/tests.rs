@@ -289,23 +289,38 @@ async fn a_file_of_a_newer_version_is_left_alone() {
 #[tokio::test]
 async fn questions_are_answered_from_an_index() {
     let mut memory = SqliteConnectOptions::new().connect().await.unwrap();
-    sqlx::raw_sql(MIGRATIONS[0])
-        .execute(&mut memory)
-        .await
-        .unwrap();
+    for migration in MIGRATIONS {
+        sqlx::raw_sql(migration).execute(&mut memory).await.unwrap();
+    }
     for (question, index) in [
         (
             read::HISTORY,
             "USING INDEX lines_of_session (agent=? AND session_key=? AND id<?)",
         ),
         (read::SESSIONS, "USING INDEX sessions_by_age"),
+        (trace::OF_TURN, "USING INDEX events_of_turn (turn_id=?)"),
+        (trace::BY_NAME, "USING PRIMARY KEY (name=?)"),
     ] {
-        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}"));
-        let rows = sqlx::query(explain).fetch_all(&mut memory).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let plan = plan(&mut memory, question).await;
         assert!(
             plan[0].contains(index) && plan.len() == 1,
             "no sorting, no scan: {plan:?}"
         );
     }
+    for (question, index) in [
+        (keep::OVERDUE, "USING INDEX journeys_open (due_ms<?)"),
+        (keep::SLOW, "USING INDEX journeys_open"),
+    ] {
+        let plan = plan(&mut memory, question).await;
+        assert!(
+            plan[0].contains(index) && plan[1].contains("(id=?)") && plan.len() == 2,
+            "only what is open is looked at: {plan:?}"
+        );
+    }
+}
+
+async fn plan(memory: &mut SqliteConnection, question: &str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {question}"));
+    let rows = sqlx::query(explain).fetch_all(memory).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
 }

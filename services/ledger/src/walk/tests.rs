@@ -122,6 +122,7 @@ fn each_way_has_exactly_one_end() {
             vec![accepted(), dead(""), answered("t-0"), sent("t-0", 0, 1)],
             WalkEnd::Reply,
         ),
+        (vec![dead(""), sent("t-dead", 0, 1)], WalkEnd::Dead),
         (vec![sent("an-operators", 0, 1)], WalkEnd::Reply),
     ];
     for (events, end) in ends {

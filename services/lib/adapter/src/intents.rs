@@ -7,6 +7,7 @@ use std::{
 
 use bus::{Bucket, Bus, Error, Store};
 use chassis::clock::now_ms;
+pub(crate) use proto::id::of_chunk as key;
 use proto::v1::{Address, Intent, IntentState};
 
 /// Most chunks of which this process knows more than the bus.
@@ -304,27 +305,5 @@ fn record(state: IntentState, to: &Address) -> Intent {
         to: Some(to.clone()),
         at_ms: now_ms(),
         ..Intent::default()
-    }
-}
-
-/// Key of the chunk `n` of an outbound. Ids that are no keys are hashed.
-pub(crate) fn key(outbound_id: &str, n: impl std::fmt::Display) -> String {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '=');
-    match !outbound_id.is_empty() && outbound_id.len() <= 128 && outbound_id.chars().all(good) {
-        true => format!("{outbound_id}.{n}"),
-        false => format!("{}.{n}", proto::id::of_event(outbound_id)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_id_makes_a_key() {
-        assert_eq!(key("ab-0", 3), "ab-0.3");
-        assert_eq!(key("ab-0", "p"), "ab-0.p");
-        assert!(key("odd id.*", 0).ends_with(".0") && !key("odd id.*", 0).contains('*'));
-        assert_ne!(key("", 0), ".0");
     }
 }

@@ -25,6 +25,8 @@ const DUE: &str = "later.due";
 const AT: &str = "later.at";
 /// Header that says when.
 const WHEN: &str = "Nats-Schedule";
+/// Schedules read for one list.
+const MAX_READ: usize = 10_000;
 /// Schedules read at once.
 const AT_ONCE: usize = 32;
 
@@ -58,7 +60,7 @@ pub struct Schedule {
 impl Bus {
     /// The schedules that are not due yet, the next one first, `limit` at most; and how many there are.
     ///
-    /// Costs a round trip for each.
+    /// Costs a round trip for each. Of more than 10 000 some are not looked at.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -72,6 +74,7 @@ impl Bus {
         let subjects = subjects.await.map_err(Error::away)?;
         let subjects: Vec<(String, usize)> = subjects.try_collect().await.map_err(Error::away)?;
         let (stream, count) = (&stream, subjects.len());
+        let subjects = subjects.into_iter().take(MAX_READ);
         let read = |(subject, _): (String, usize)| async move {
             match stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(schedule_of(&message)),

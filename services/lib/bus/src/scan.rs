@@ -1,24 +1,61 @@
-//! Reading the headers of a stream's messages once, from the oldest to the newest.
+//! Reading what a stream holds once, from the oldest to the newest.
 
 use std::time::Duration;
 
 use async_nats::jetstream::{
     self,
-    consumer::{AckPolicy, PullConsumer, pull},
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
     message::Info,
 };
 use futures_util::StreamExt;
+use prost::Message;
+use time::OffsetDateTime;
 
-use crate::{Bus, Error};
+use crate::{Bus, Error, Record, follow::milliseconds};
 
 /// Messages asked for at once.
 const BATCH: usize = 512;
 /// A batch that is not there by then has been cut short.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+impl Bus {
+    /// What `stream` holds under `filter` since `since_ms` (Unix epoch), the oldest first.
+    ///
+    /// Holds all of it in memory: for what is rare. Not for work queues, which have one reader.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn past<M: Message + Default>(
+        &self,
+        stream: &str,
+        filter: &str,
+        since_ms: i64,
+    ) -> Result<Vec<Record<M>>, Error> {
+        let since = OffsetDateTime::from_unix_timestamp_nanos(i128::from(since_ms) * 1_000_000);
+        let wish = pull::Config {
+            deliver_policy: match since {
+                Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
+                Err(_) => DeliverPolicy::All,
+            },
+            ..wish(filter)
+        };
+        let mut records = Vec::new();
+        scan(self, stream, wish, |message, info| {
+            records.push(Record {
+                sequence: info.stream_sequence,
+                subject: message.subject.to_string(),
+                at_ms: milliseconds(info.published),
+                waiting: info.pending,
+                message: M::decode(message.payload.clone()).ok(),
+            });
+            true
+        })
+        .await?;
+        Ok(records)
+    }
+}
+
 /// Shows `each` the subject and headers of every message under `filter`, until it says false.
-///
-/// Not for work queues: those have one reader.
 ///
 /// # Errors
 /// [`Error::Unavailable`]; some may have been shown.
@@ -28,20 +65,35 @@ pub(crate) async fn heads(
     filter: &str,
     each: impl FnMut(&jetstream::Message, &Info<'_>) -> bool,
 ) -> Result<(), Error> {
+    let wish = pull::Config {
+        headers_only: true,
+        ..wish(filter)
+    };
+    scan(bus, stream, wish, each).await
+}
+
+fn wish(filter: &str) -> pull::Config {
+    pull::Config {
+        ack_policy: AckPolicy::None,
+        filter_subject: filter.into(),
+        inactive_threshold: Duration::from_secs(30),
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    }
+}
+
+async fn scan(
+    bus: &Bus,
+    stream: &str,
+    wish: pull::Config,
+    each: impl FnMut(&jetstream::Message, &Info<'_>) -> bool,
+) -> Result<(), Error> {
     let context = &bus.inner.context;
     let stream = context
         .get_stream_no_info(stream)
         .await
         .map_err(Error::away)?;
-    let wish = pull::Config {
-        ack_policy: AckPolicy::None,
-        filter_subject: filter.into(),
-        headers_only: true,
-        inactive_threshold: Duration::from_secs(30),
-        memory_storage: true,
-        num_replicas: 1,
-        ..pull::Config::default()
-    };
     let mut consumer = stream.create_consumer(wish).await.map_err(Error::away)?;
     let outcome = read(&mut consumer, each).await;
     // It would go by itself, only later.

@@ -133,3 +133,49 @@ fn the_page_reads_events_and_nothing_is_sent() {
     assert!(decision.outbound.is_empty());
     assert!(matches!(decision.events[1].what, Some(What::Answered(_))));
 }
+
+#[test]
+fn what_waited_longer_than_it_lives_is_expired() {
+    let (config, mut inbound) = (
+        Config::default(),
+        inbound(ConversationKind::Direct, said("hi")),
+    );
+    let day_ms = 24 * 60 * 60 * 1000;
+    assert!(!expired(&config, &inbound, 5, 4 + day_ms) && expired(&config, &inbound, 5, 5 + day_ms));
+    inbound.expires_at_ms = 7;
+    assert!(!expired(&config, &inbound, 5, 6) && expired(&config, &inbound, 5, 7));
+}
+
+#[test]
+fn only_who_talks_with_us_alone_is_told_that_a_message_waits() {
+    let slow_at_ms = |inbound: &Inbound| match routed(inbound).events.remove(0).what {
+        Some(What::Accepted(accepted)) => accepted.slow_at_ms,
+        other => panic!("{other:?}"),
+    };
+    let mut direct = inbound(ConversationKind::Direct, said("hi"));
+    assert_eq!(slow_at_ms(&direct), 60_002, "counted from now on");
+    direct.received_at_ms = 1;
+    assert_eq!(slow_at_ms(&direct), 60_001, "counted from when it came");
+    let group = inbound(ConversationKind::Group, said("hi"));
+    let command = inbound(ConversationKind::Direct, said("/help"));
+    assert_eq!((slow_at_ms(&group), slow_at_ms(&command)), (0, 0));
+    if let Some(address) = &mut direct.address {
+        address.platform = "webchat".into();
+    }
+    assert_eq!(slow_at_ms(&direct), 0, "a page sees for itself");
+}
+
+#[test]
+fn a_delivery_report_is_told_and_not_answered() {
+    let delivery = proto::v1::Delivery {
+        message_id: "5".into(),
+        status: "read".into(),
+        ..proto::v1::Delivery::default()
+    };
+    let report = inbound(ConversationKind::Direct, Body::Delivery(delivery));
+    let decision = delivered(&Config::default(), &report, "telegram:dm:42", 2).unwrap();
+    assert!(decision.turn.is_none() && decision.outbound.is_empty());
+    assert!(matches!(&decision.events[0].what, Some(What::Delivered(it)) if it.status == "read"));
+    let said = inbound(ConversationKind::Direct, said("hi"));
+    assert_eq!(delivered(&Config::default(), &said, "k", 2), None);
+}
