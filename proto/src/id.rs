@@ -52,7 +52,12 @@ pub fn of_session(session_key: &str) -> String {
 #[must_use]
 pub fn of_approval(platform: &str, account: &str, sender_id: &str) -> String {
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
-    format!("ok.{}.{}.{}", plain(platform), plain(account), of_session(sender_id))
+    format!(
+        "ok.{}.{}.{}",
+        plain(platform),
+        plain(account),
+        of_session(sender_id)
+    )
 }
 
 /// `bytes` bytes of the blake3 hash of `input`, as lower-case hex.

@@ -322,7 +322,11 @@ mod tests {
         for _ in 0..100 {
             asking.note(Some(&down), together);
         }
-        assert_eq!(asking.allow(), Ok(()), "one broken connection is one failure");
+        assert_eq!(
+            asking.allow(),
+            Ok(()),
+            "one broken connection is one failure"
+        );
         for _ in 0..5 {
             asking.note(Some(&down), Instant::now());
         }

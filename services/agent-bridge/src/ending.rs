@@ -126,6 +126,7 @@ impl Ending {
                 0 => 0,
                 lifetime_ms => at_ms.saturating_add(lifetime_ms),
             },
+            ..Outbound::default()
         })
     }
 

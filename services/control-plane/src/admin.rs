@@ -34,6 +34,7 @@ mod pairing;
 mod queues;
 mod send;
 mod sessions;
+mod settled;
 mod unknown;
 
 /// Largest request: a text of 5 MB with room for the rest, so that a larger one is told what is allowed.

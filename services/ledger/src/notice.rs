@@ -208,7 +208,7 @@ impl About<'_> {
             session_key: self.session_key.into(),
             agent: self.agent.into(),
             created_at_ms: self.now_ms,
-            expires_at_ms: 0,
+            ..Outbound::default()
         }
     }
 }

@@ -318,6 +318,7 @@ impl About<'_> {
             agent: self.agent().into(),
             created_at_ms: self.now_ms,
             expires_at_ms: self.now_ms + self.config.lifetime_ms(),
+            ..Outbound::default()
         }
     }
 }

@@ -36,7 +36,8 @@ async fn the_page_and_its_files_are_served_under_a_strict_policy() {
             header("content-security-policy"),
             format!(
                 "default-src 'self'; connect-src 'self' ws://{at} wss://{at}; base-uri 'none'; form-action 'none'; \
-                 frame-ancestors 'none'; object-src 'none'",
+                 frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; \
+                 trusted-types 'none'",
                 at = gateway.at
             )
         );

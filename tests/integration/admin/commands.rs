@@ -1,10 +1,15 @@
 //! The operator's commands as people type them, against a real admin API.
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+};
 
 use adapter_loopback::Answer;
+use bus::{Delivery, Outcome};
+use proto::v1::Turn;
 use serde_json::Value;
-use tests::gateway::program;
+use tests::{eventually::eventually, gateway::program};
 
 use super::{Account, Desk, TOKEN, connection, is_connected, publish};
 
@@ -135,5 +140,34 @@ async fn an_operator_sends_decides_and_looks_from_the_command_line() {
             .await
             .contains("Nobody waits.")
     );
+    desk.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_are_replayed_in_their_order_and_once_though_two_operators_do_it() {
+    const LETTERS: usize = 450;
+    let desk = Desk::open().await;
+    desk.bury_turns(&["expired"; LETTERS]).await;
+    let replay = ["dead", "replay", "--reason", "expired"];
+    tokio::join!(openclaw(&desk, &replay), openclaw(&desk, &replay));
+    assert!(says(&desk, &replay).await.starts_with("Replayed: "));
+    desk.dead(0).await;
+    let handled: Arc<Mutex<Vec<String>>> = Arc::default();
+    let note = handled.clone();
+    desk.work(
+        "TURN",
+        vec!["turn.0".into()],
+        move |delivery: Delivery<Turn>| {
+            note.lock().unwrap().push(delivery.message.id);
+            Outcome::Ack
+        },
+    );
+    eventually("all of them", || async {
+        let left = desk.bus.stream_state("TURN").await.ok()?.messages;
+        (left == 0 && !handled.lock().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    let expected: Vec<_> = (0..LETTERS).map(|n| format!("t0-{n}")).collect();
+    assert_eq!(*handled.lock().unwrap(), expected);
     desk.close().await;
 }

@@ -6,13 +6,13 @@ use std::{
 };
 
 use adapter_loopback::{Answer, Config};
-use bus::{Bus, Delivery, Outcome};
+use bus::{Bucket, Bus, Delivery, Outcome};
 use chassis::clock::now_ms;
 use proto::{
     id, priority, subject,
     v1::{
-        ConversationKind, DeadDone, DeadListRequest, DeadSelection, DeadShowRequest, Inbound, Part,
-        Said, Sender, Turn, dead_letters_client::DeadLettersClient, inbound::Body,
+        ConversationKind, DeadDone, DeadListRequest, DeadSelection, DeadShowRequest, Inbound,
+        Intent, Part, Said, Sender, Turn, dead_letters_client::DeadLettersClient, inbound::Body,
     },
 };
 use tests::{eventually::eventually, servers::Redis};
@@ -316,6 +316,10 @@ async fn a_replayed_outbound_sends_what_failed_and_neither_what_was_sent_nor_wha
         .await
         .answer(Answer::Refused("chat not found".into()));
     desk.dead(1).await;
+    // Settled sends are forgotten after a while; a dead letter is not.
+    let intents = desk.bus.bucket(Bucket::Intents);
+    let newest = intents.newest_revision().await.unwrap();
+    intents.forget(newest, |_: &Intent| false).await.unwrap();
 
     let mut dead = DeadLettersClient::new(desk.door());
     let done = replay(&mut dead, reason("chat not found")).await;

@@ -112,6 +112,27 @@ async fn a_message_for_later_survives_a_restart_and_is_never_early() {
         }
     })
     .await;
+    let again = message("k", "in time", now_ms() + 3_600_000);
+    assert!(messages.send(again).await.unwrap().into_inner().duplicate);
+    assert_eq!(schedules(&mut client).await.total, 0);
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn what_was_to_go_later_goes_now_and_only_now_when_asked_again_without_a_time() {
+    let desk = Desk::open().await;
+    let mut account = Account::new();
+    account.start(&desk).await;
+    connection(&desk, "connected", is_connected).await;
+    let mut messages = MessagesClient::new(desk.door());
+    let later = message("k", "later", now_ms() + 3_600_000);
+    messages.send(later).await.unwrap();
+    let now = messages.send(message("k", "now", 0)).await.unwrap();
+    assert!(!now.into_inner().duplicate);
+    let request = account.asked().await;
+    assert_eq!(request.text(), "now");
+    request.answer(Answer::Done("1".into()));
+    let mut client = SchedulesClient::new(desk.door());
     assert_eq!(schedules(&mut client).await.total, 0);
     desk.close().await;
 }

@@ -1,8 +1,9 @@
 //! Sends of which nobody can say whether they arrived: shown, sent again, settled.
 
-use adapter_loopback::Answer;
+use adapter_loopback::{Answer, Config};
+use bus::Bucket;
 use proto::v1::{
-    IntentChoice, IntentSettlement, IntentState, UnknownListRequest, UnknownSend,
+    Intent, IntentChoice, IntentSettlement, IntentState, UnknownListRequest, UnknownSend,
     intents_client::IntentsClient,
 };
 use tests::eventually::eventually;
@@ -130,5 +131,38 @@ async fn what_a_person_has_seen_settles_an_unknown_send() {
         "next",
         "nothing was sent again"
     );
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn a_part_is_sent_again_alone_though_nothing_is_remembered_of_the_others() {
+    let desk = Desk::open().await;
+    let mut account = Account::new();
+    let short = Config {
+        max_text_chars: 10,
+        ..Config::default()
+    };
+    account.start_with(&desk, short).await;
+    publish(&desk, "o", "one one\n\ntwo two\n\nthree").await;
+    account.asked().await.answer(Answer::Done("1".into()));
+    drop(account.asked().await);
+    account.asked().await.answer(Answer::Done("3".into()));
+    let mut intents = IntentsClient::new(desk.door());
+    to_decide(&intents, 1).await;
+    let bucket = desk.bus.bucket(Bucket::Intents);
+    eventually("the last part is written down", || async {
+        let (intent, _) = bucket.get::<Intent>("o.2").await.ok()??;
+        (intent.state() == IntentState::Sent).then_some(())
+    })
+    .await;
+    for settled in ["o.0", "o.2"] {
+        bucket.delete(settled).await.unwrap();
+    }
+    intents.resend(choice("o.1")).await.unwrap();
+    let again = account.asked().await;
+    assert_eq!(again.text(), "two two");
+    again.answer(Answer::Done("2".into()));
+    publish(&desk, "next", "next").await;
+    assert_eq!(account.asked().await.text(), "next");
     desk.close().await;
 }

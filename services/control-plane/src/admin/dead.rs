@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     code::{explain, failed, wrong},
-    content,
+    content, settled,
 };
 
 /// Letters of a page where the request names no number, and the most there are.
@@ -117,6 +117,7 @@ impl Dead {
             return Ok(false);
         };
         let payload = content::renew(&letter.stream(), &letter.payload, now_ms());
+        let payload = settled::mark(&self.bus, &letter.stream(), payload).await?;
         self.bus.replay(&letter, payload).await?;
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Messages that an operator sends, now or later, and what is still to come of them.
 
-use bus::{Bus, Schedule};
+use bus::{Bucket, Bus, Schedule};
 use chassis::clock::now_ms;
 use prost::Message as _;
 use proto::{
@@ -22,6 +22,8 @@ use super::{
 const MAX_TEXT_BYTES: usize = 5 * 1024 * 1024;
 /// Longest idempotency key.
 const MAX_KEY_CHARS: usize = 100;
+/// What the ids of operators' messages begin with.
+const PREFIX: &str = "send-";
 /// Schedules of an answer where the request names no number, and the most there are.
 const LISTED: (u32, u32) = (100, 1000);
 
@@ -42,16 +44,46 @@ impl Sending {
         let outbound = outbound(request, now_ms)?;
         let to = outbound.to.clone().unwrap_or_default();
         connections::known(&self.bus, &to.platform, &to.account).await?;
-        let (subject, id) = (subject::outbound(&to, Priority::Normal), &outbound.id);
-        let stored = match at_ms > now_ms {
-            true => self.bus.publish_at(&subject, id, &outbound, at_ms).await,
-            false => self.bus.publish(&subject, id, &outbound).await,
+        let (subject, id) = (
+            subject::outbound(&to, Priority::Normal),
+            outbound.id.clone(),
+        );
+        let duplicate = self.once(&subject, &outbound, at_ms, now_ms).await;
+        let duplicate = duplicate.map_err(failed)?;
+        Ok(SendReply { id, duplicate })
+    }
+
+    /// Stores `outbound` unless one of its id is on its way; one that is not due yet is moved. True when it is.
+    async fn once(
+        &self,
+        subject: &str,
+        outbound: &Outbound,
+        at_ms: i64,
+        now_ms: i64,
+    ) -> Result<bool, bus::Error> {
+        let (sends, id) = (self.bus.bucket(Bucket::Sends), &outbound.id);
+        let before = sends.get::<Scheduled>(id).await?;
+        let before_ms = before.map(|(before, _)| before.at_ms);
+        if before_ms.is_some_and(|before_ms| before_ms <= now_ms) {
+            return Ok(true);
+        }
+        let stored = if at_ms > now_ms {
+            self.bus.publish_at(subject, id, outbound, at_ms).await?
+        } else {
+            // What was to go later goes now, unless it has just gone.
+            if before_ms.is_some() && !self.bus.cancel(id).await? {
+                return Ok(true);
+            }
+            self.bus.publish(subject, id, outbound).await?
         };
-        let duplicate = stored.map_err(failed)?.duplicate;
-        Ok(SendReply {
-            id: outbound.id,
-            duplicate,
-        })
+        let record = Scheduled {
+            id: id.clone(),
+            at_ms: at_ms.max(now_ms),
+            ..Scheduled::default()
+        };
+        // After the message: a key without its message would keep it from ever being sent.
+        sends.put(id, &record).await?;
+        Ok(stored.duplicate)
     }
 }
 
@@ -87,7 +119,7 @@ fn outbound(request: SendRequest, now_ms: i64) -> Result<Outbound, Status> {
         ..Text::default()
     };
     Ok(Outbound {
-        id: format!("send-{key}"),
+        id: format!("{PREFIX}{key}"),
         to: Some(to),
         action: Some(Action::Text(text)),
         // Its life begins when it is due.
@@ -126,7 +158,14 @@ impl Schedules for Sending {
     ) -> Result<Response<ScheduleChoice>, Status> {
         let choice = request.into_inner();
         match self.bus.cancel(&choice.id).await.map_err(failed)? {
-            true => Ok(Response::new(choice)),
+            true => {
+                // Its key may be used anew.
+                let sends = self.bus.bucket(Bucket::Sends);
+                if choice.id.starts_with(PREFIX) {
+                    sends.delete(&choice.id).await.map_err(failed)?;
+                }
+                Ok(Response::new(choice))
+            }
             false => Err(Status::not_found(format!(
                 "nothing is scheduled as `{}`; it may have been sent. List the schedules to see what there is.",
                 choice.id

@@ -110,6 +110,12 @@ impl Unknown {
         if intent.state() == IntentState::Unknown {
             revision = self.write(key, &queued, revision).await?;
         }
+        // Of the others nothing may be remembered any more.
+        let settled = (0..intent.chunks).filter(|n| Some(*n) != chunk_of(key));
+        let outbound = Outbound {
+            settled: settled.collect(),
+            ..outbound
+        };
         if let Err(error) = self.publish(key, revision, outbound).await {
             // Still to decide, as before; where even that fails it stays listed as queued, and may be resent.
             let _ = self.store().update(key, &intent, revision).await;
@@ -206,8 +212,13 @@ fn name(state: IntentState) -> String {
     name.to_lowercase()
 }
 
+/// Number of the chunk that `key` is of.
+fn chunk_of(key: &str) -> Option<u32> {
+    key.rsplit('.').next()?.parse().ok()
+}
+
 fn shown(key: String, intent: Intent) -> UnknownSend {
-    let chunk = key.rsplit('.').next().and_then(|n| n.parse().ok());
+    let chunk = chunk_of(&key);
     let outbound = intent.outbound.as_ref();
     UnknownSend {
         to: intent.to.clone(),

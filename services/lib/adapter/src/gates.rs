@@ -17,6 +17,8 @@ pub(crate) struct Gates(Mutex<Breakers>);
 struct Breakers {
     platform: Breaker,
     credentials: Breaker,
+    /// When a failure of the platform was counted last.
+    counted_at: Option<Instant>,
 }
 
 impl Default for Gates {
@@ -24,6 +26,7 @@ impl Default for Gates {
         Self(Mutex::new(Breakers {
             platform: Breaker::default(),
             credentials: Breaker::new(1, REFUSED_PAUSE),
+            counted_at: None,
         }))
     }
 }
@@ -46,9 +49,18 @@ impl Gates {
         breakers.credentials.succeeded();
     }
 
-    /// The platform did not answer, or said that it cannot. True when this opened the gate's breaker.
-    pub(crate) fn failed(&self) -> bool {
-        self.breakers().platform.failed(Instant::now().into_std())
+    /// The platform did not answer the call that began at `began`, or said that it cannot. True when this opened the
+    /// gate's breaker.
+    ///
+    /// Calls under way together mostly fail together, when one connection breaks or this process was asleep: they
+    /// count as one failure.
+    pub(crate) fn failed(&self, began: Instant) -> bool {
+        let (now, mut breakers) = (Instant::now(), self.breakers());
+        if breakers.counted_at.is_some_and(|counted| began < counted) {
+            return false;
+        }
+        breakers.counted_at = Some(now);
+        breakers.platform.failed(now.into_std())
     }
 
     /// The platform refused the credentials.
@@ -60,5 +72,19 @@ impl Gates {
 
     fn breakers(&self) -> MutexGuard<'_, Breakers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_fail_together_are_one_failure() {
+        let (gates, together) = (Gates::default(), Instant::now());
+        assert!(!(0..100).any(|_| gates.failed(together)));
+        assert!(gates.allow().is_ok());
+        assert!((0..5).any(|_| gates.failed(Instant::now())));
+        assert!(gates.allow().is_err());
     }
 }

@@ -12,6 +12,8 @@ use tracing::{debug, warn};
 const ROUND: Duration = Duration::from_secs(60);
 /// A send is kept for at least this long after it is settled, whatever the streams say.
 const AT_LEAST_MS: i64 = 2 * 60 * 1000;
+/// What an operator has not decided about for so long is forgotten like the rest.
+const UNDECIDED_MS: i64 = 3 * 24 * 60 * 60 * 1000;
 /// The streams whose messages may bring a send up again.
 const ASKING: [&str; 3] = ["IN", "TURN", "OUT"];
 
@@ -63,8 +65,11 @@ async fn round(bus: &Bus, marks: &mut VecDeque<(i64, u64)>) -> Result<(), Error>
     }
     marks.push_back((now_ms(), intents.newest_revision().await?));
     if let Some(revision) = through {
-        let open =
-            |intent: &Intent| !matches!(intent.state(), IntentState::Sent | IntentState::Failed);
+        let undecided_since_ms = now_ms() - UNDECIDED_MS;
+        let open = |intent: &Intent| {
+            !matches!(intent.state(), IntentState::Sent | IntentState::Failed)
+                && intent.at_ms > undecided_since_ms
+        };
         intents.forget(revision, open).await?;
     }
     Ok(())

@@ -109,7 +109,16 @@ impl<A: Adapter> Outbox<A> {
         }
         let done = self.progress().get(&outbound.id).copied();
         let total = chunks.len();
+        let settled = |n: usize| {
+            outbound
+                .settled
+                .iter()
+                .any(|settled| *settled as usize == n)
+        };
         for (n, action) in chunks.iter().enumerate().skip(done.unwrap_or_default()) {
+            if settled(n) {
+                continue;
+            }
             let chunk = Chunk {
                 delivery,
                 to: &to,
@@ -167,7 +176,7 @@ impl<A: Adapter> Outbox<A> {
                 self.put_back(ticket, &why).await?;
                 Ok(Step::Later(Duration::ZERO))
             }
-            Err(error) => self.not_sent(&chunk, ticket, error).await,
+            Err(error) => self.not_sent(&chunk, ticket, error, began).await,
         }
     }
 

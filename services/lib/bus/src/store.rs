@@ -30,17 +30,20 @@ pub enum Bucket {
     Devices,
     /// Settings that change at run time.
     Config,
+    /// Keys under which operators sent messages, a week.
+    Sends,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
         Self::People,
         Self::Devices,
         Self::Config,
+        Self::Sends,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Bucket {
             Self::People => "people",
             Self::Devices => "devices",
             Self::Config => "config",
+            Self::Sends => "sends",
         }
     }
 
@@ -62,6 +66,7 @@ impl Bucket {
     pub(crate) fn lifetime(self) -> Duration {
         match self {
             Self::Intents => Duration::from_secs(3 * 24 * 60 * 60),
+            Self::Sends => Duration::from_secs(7 * 24 * 60 * 60),
             _ => Duration::ZERO,
         }
     }

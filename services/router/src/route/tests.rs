@@ -141,7 +141,9 @@ fn what_waited_longer_than_it_lives_is_expired() {
         inbound(ConversationKind::Direct, said("hi")),
     );
     let day_ms = 24 * 60 * 60 * 1000;
-    assert!(!expired(&config, &inbound, 5, 4 + day_ms) && expired(&config, &inbound, 5, 5 + day_ms));
+    assert!(
+        !expired(&config, &inbound, 5, 4 + day_ms) && expired(&config, &inbound, 5, 5 + day_ms)
+    );
     inbound.expires_at_ms = 7;
     assert!(!expired(&config, &inbound, 5, 6) && expired(&config, &inbound, 5, 7));
 }

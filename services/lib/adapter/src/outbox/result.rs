@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use proto::v1::IntentState;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Chunk, Outbox, Step, chain};
@@ -43,6 +44,7 @@ impl<A: Adapter> Outbox<A> {
         chunk: &Chunk<'_>,
         ticket: Ticket,
         error: Error,
+        began: Instant,
     ) -> Result<Step, bus::Error> {
         let why = chain(&error);
         warn!(message.id = %chunk.delivery.message.id, %why, "{} not sent: {error}", chunk.action.name());
@@ -55,7 +57,7 @@ impl<A: Adapter> Outbox<A> {
             }
             Error::Unavailable(_) => {
                 self.count(chunk, "unavailable");
-                self.platform_failed();
+                self.platform_failed(began);
                 let attempts = ticket.intent.attempts;
                 // While the connection is down as well, it is the network: no message is given up for that.
                 if attempts >= ATTEMPTS && self.status.reconnecting() {
@@ -75,7 +77,7 @@ impl<A: Adapter> Outbox<A> {
             }
             Error::Unknown(_) => {
                 self.count(chunk, "unknown");
-                self.platform_failed();
+                self.platform_failed(began);
                 self.unsure(chunk, ticket, &why).await
             }
             Error::Rejected(_) => {
@@ -136,8 +138,8 @@ impl<A: Adapter> Outbox<A> {
             .map(|_| ())
     }
 
-    fn platform_failed(&self) {
-        if self.gates.failed() {
+    fn platform_failed(&self, began: Instant) {
+        if self.gates.failed(began) {
             let name = self.account.key();
             warn!(account = %name, "`{name}` fails again and again; nothing is sent for a while");
             measures::breaker_opened(name);
