@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs, time::Duration};
 
-/// Clock ticks a second in /proc/<pid>/stat. Source: proc(5), sysconf(_SC_CLK_TCK) is 100 on every Linux we run on.
+/// Clock ticks a second in `/proc/<pid>/stat`. Source: proc(5), sysconf(_SC_CLK_TCK) is 100 on every Linux we run on.
 const TICKS_PER_S: u64 = 100;
 
 /// Load average of the last minute.
@@ -96,7 +96,7 @@ pub(crate) fn memory(pids: &[(u32, String)]) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Name and the fields after it, from the state on. Source: proc(5), /proc/<pid>/stat.
+/// Name and the fields after it, from the state on. Source: proc(5), `/proc/<pid>/stat`.
 fn stat(pid: u32) -> Option<(String, Vec<String>)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (head, tail) = text.rsplit_once(") ")?;

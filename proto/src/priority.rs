@@ -23,8 +23,8 @@ impl Priority {
 /// | event | priority |
 /// |---|---|
 /// | stop: the platform's button, or `/stop` and `/abort` | critical |
-/// | a button pressed (a spinner turns), commands, moved conversation | high |
-/// | messages and edits | normal |
+/// | a button pressed (a spinner turns), commands that only ask, moved conversation | high |
+/// | messages, edits, and commands that change how later messages are answered | normal |
 /// | reactions, membership, deletions, delivery states, polls, unknown | low |
 #[must_use]
 pub fn of(inbound: &Inbound) -> Priority {
@@ -37,6 +37,7 @@ pub fn of(inbound: &Inbound) -> Priority {
             .and_then(|part| command(&part.text))
             .map_or(Priority::Normal, |(name, _)| match name {
                 "stop" | "abort" => Priority::Critical,
+                "new" | "reset" | "model" | "language" => Priority::Normal,
                 _ => Priority::High,
             }),
         Some(Body::Said(_) | Body::Edited(_)) => Priority::Normal,
@@ -90,6 +91,11 @@ mod tests {
     fn a_stop_overtakes_and_a_path_is_no_command() {
         assert_eq!(of(&said("/stop")), Priority::Critical);
         assert_eq!(of(&said("/Status@my_bot")), Priority::High);
+        assert_eq!(
+            of(&said("/new")),
+            Priority::Normal,
+            "it holds for what comes after it"
+        );
         assert_eq!(of(&said("/etc/passwd is a file")), Priority::Normal);
         assert_eq!(of(&said("stop")), Priority::Normal);
         let reaction = Inbound {

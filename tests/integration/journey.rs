@@ -54,7 +54,11 @@ async fn a_message_is_found_by_whatever_people_call_it() {
         (WalkEnd::Reply, Some(address("1")))
     );
     for about in ["a-0", "m-a", "p-a-0"] {
-        assert_eq!(bench.trace(about).await, [walk.clone()], "{about}");
+        assert_eq!(
+            bench.trace(about).await,
+            std::slice::from_ref(&walk),
+            "{about}"
+        );
     }
     for about in ["1", "telegram:dm:1"] {
         let ids: Vec<_> = bench

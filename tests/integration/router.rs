@@ -202,13 +202,11 @@ async fn a_session_lasts_and_begins_anew_when_asked() {
     let bench = Bench::start(open()).await;
     for (id, text) in [("1", "a"), ("2", "b"), ("3", "/new"), ("4", "c")] {
         bench.say("ann", id, text).await;
-        if text == "/new" {
-            bench.texts(1).await;
-        }
     }
     let mut turns = bench.turns(3).await;
     turns.sort_by(|a, b| a.text.cmp(&b.text));
     assert_eq!(turns[0].session_id, turns[1].session_id);
+    assert_ne!(turns[1].session_id, turns[2].session_id);
     bench.end().await;
 }
 

@@ -18,6 +18,7 @@ use crate::{
     policy::Verdict,
     route::{Admitted, Decision},
     store::{Keys, Rate, Session, Store},
+    turnstile::Turnstile,
 };
 
 pub mod commands;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod route;
 pub mod store;
 pub mod text;
+mod turnstile;
 
 pub use config::{Access, Config, Direct, Group};
 
@@ -53,6 +55,7 @@ pub async fn run(ctx: chassis::Context, config: Config, redis_url: &str) -> anyh
         store,
         people,
         moves,
+        sessions: Turnstile::default(),
     });
     let source = Source::partitions(&ctx.bus, "IN", "router");
     drop(ctx.ready);
@@ -83,6 +86,7 @@ struct Router {
     store: Store,
     people: People,
     moves: Moves,
+    sessions: Turnstile,
 }
 
 impl Router {
@@ -96,6 +100,7 @@ impl Router {
             return Outcome::Dead("an inbound under another platform's subject".into());
         }
         let key = self.moves.origin(route::session_key(inbound));
+        let _pass = self.sessions.enter(&key).await;
         let keys = Keys::new(
             &inbound.id,
             &id::of_session(&key),

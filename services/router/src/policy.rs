@@ -119,8 +119,10 @@ mod tests {
     }
 
     fn said(text: &str, mentioned: bool) -> Body {
-        let mut mentions = Mentions::default();
-        mentions.self_ = mentioned;
+        let mentions = Mentions {
+            self_: mentioned,
+            ..Mentions::default()
+        };
         let parts = vec![Part {
             text: text.into(),
             ..Part::default()

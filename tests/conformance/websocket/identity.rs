@@ -64,6 +64,9 @@ async fn signed(client: &mut Client, version: u8, mut params: Value, late_ms: i6
     params
 }
 
+/// What is done to a device's proof, the message of the refusal, and its code.
+type Spoiled = (fn(&mut Value), &'static str, &'static str);
+
 #[tokio::test]
 async fn a_wrong_and_a_missing_token_are_told_apart() {
     let gateway = Gateway::start().await;
@@ -126,7 +129,7 @@ async fn a_local_device_that_knows_the_token_is_let_in_with_any_version_of_signa
 #[tokio::test]
 async fn a_bad_proof_of_a_device_is_named() {
     let gateway = Gateway::start().await;
-    let spoil: [(fn(&mut Value), &str, &str); 4] = [
+    let spoil: [Spoiled; 4] = [
         (
             |d| d["id"] = json!("00"),
             "device identity mismatch",
