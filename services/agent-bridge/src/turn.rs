@@ -23,8 +23,6 @@ use crate::{
     runs::Runs,
 };
 
-/// A turn is not stored so long after its deadline unless the clocks of two machines differ.
-const CLOCKS_DIFFER_MS: i64 = 60_000;
 /// Longest name of a model that a session may choose, in characters.
 const MAX_MODEL_CHARS: usize = 128;
 /// A turn that does not say how long it lives lives so long.
@@ -98,11 +96,7 @@ impl Bridge {
     /// Runs the turn to its end, which may be that somebody stops it or its time is over.
     async fn run(&self, delivery: &Delivery<Turn>, model: String) -> Ending {
         let turn = &delivery.message;
-        let time_left = self.time_left(turn, delivery.stored_ms);
-        if time_left.is_zero() {
-            return Ending::Failed(Failure::new(Problem::Deadline, "waited too long"));
-        }
-        let deadline = Instant::now() + time_left;
+        let deadline = Instant::now() + self.allowed(turn);
         let run = self.runs.begin(turn);
         meter::running(self.runs.count());
         let telling = Telling::new(
@@ -205,15 +199,12 @@ impl Bridge {
         }
     }
 
-    /// As long as the turn would have had, had it not waited.
-    fn time_left(&self, turn: &Turn, stored_ms: i64) -> Duration {
-        let left_ms = turn.deadline_ms.saturating_sub(stored_ms);
-        // The router's clock says the deadline, the bus's when the turn was stored, a moment after. Where it was over
-        // long before, the two clocks differ, and nothing is known of the deadline.
-        if turn.deadline_ms == 0 || left_ms < -CLOCKS_DIFFER_MS {
-            return Duration::from_secs(self.config.run_timeout_s);
+    /// How long the agent has, by this process's clock alone.
+    fn allowed(&self, turn: &Turn) -> Duration {
+        match u64::try_from(turn.allowed_ms) {
+            Ok(allowed_ms @ 1..) => Duration::from_millis(allowed_ms),
+            _ => Duration::from_secs(self.config.run_timeout_s),
         }
-        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
     }
 
     /// Tells those who look on; nothing depends on it.

@@ -243,11 +243,16 @@ impl About<'_> {
             cancel: String::new(),
             priority: priority::of(inbound).into(),
             lifetime_ms: self.config.lifetime_ms(),
+            allowed_ms: self.allowed_ms(),
         }
     }
 
+    fn allowed_ms(&self) -> i64 {
+        i64::try_from(self.config.turn_timeout_s.saturating_mul(1000)).unwrap_or(i64::MAX / 2)
+    }
+
     fn deadline_ms(&self) -> i64 {
-        self.now_ms + i64::try_from(self.config.turn_timeout_s * 1000).unwrap_or(i64::MAX / 2)
+        self.now_ms + self.allowed_ms()
     }
 
     /// Stops what the session was asked up to now.

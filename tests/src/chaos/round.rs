@@ -11,11 +11,11 @@ use crate::chaos::{
 };
 
 /// People who write.
-const CHATS: i64 = 25;
+const CHATS: i64 = 50;
 /// Messages of each of them.
-const EACH: usize = 8;
+const EACH: usize = 10;
 /// Of these, how many are said at once before the fault.
-const BEFORE: usize = 3;
+const BEFORE: usize = 4;
 /// Pause between two messages during the fault.
 const PAUSE: Duration = Duration::from_millis(15);
 

@@ -51,13 +51,15 @@ impl Reader {
         } else {
             signed(asked.before)
         };
+        // One snapshot: lines and their total belong together while the writer goes on.
+        let mut snapshot = self.pool.begin().await?;
         let mut rows = sqlx::query(HISTORY)
             .bind(&asked.agent)
             .bind(&asked.session_key)
             .bind(before)
             .bind(asked.since_ms)
             .bind(limit(asked.limit))
-            .fetch(&self.pool);
+            .fetch(&mut *snapshot);
         let (mut lines, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await? {
             let line = to_line(&row)?;
@@ -72,7 +74,7 @@ impl Reader {
         let session = sqlx::query(TOTAL)
             .bind(&asked.agent)
             .bind(&asked.session_key)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *snapshot)
             .await?;
         let (total, session_id) = match session {
             Some(row) => (unsigned(row.try_get(0)?), row.try_get(1)?),
