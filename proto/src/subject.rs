@@ -118,8 +118,6 @@ pub fn delta(to: &Address, session_key: &str) -> String {
     )
 }
 
-/// Everything told live: deltas and events.
-pub const LIVE: &str = "live.>";
 /// What republished events begin with.
 pub const LIVE_EVENTS: &str = "live.event.>";
 /// All events of sends of which nobody knows whether they arrived.
