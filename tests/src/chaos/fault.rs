@@ -93,7 +93,13 @@ impl Fault {
     /// Every fault of services, servers, connections, platform and model that needs neither root nor a moved clock.
     #[must_use]
     pub fn all() -> Vec<Self> {
-        let services = ["telegram", "router", "agent-bridge", "ledger"];
+        let services = [
+            "telegram",
+            "router",
+            "agent-bridge",
+            "ledger",
+            "control-plane",
+        ];
         let mut all = vec![Self::Nothing];
         all.extend(services.map(Self::Kill));
         all.extend(services.map(Self::Freeze));

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The services, three replicas of those that may have some.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "telegram",
     "router",
     "router",
@@ -32,6 +32,7 @@ const NAMES: [&str; 8] = [
     "agent-bridge",
     "agent-bridge",
     "ledger",
+    "control-plane",
 ];
 
 /// Patience that is short enough for a fault to outlast it, and long enough for a slow machine.
