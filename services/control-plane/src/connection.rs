@@ -193,7 +193,7 @@ impl Connection {
         // Begun in the order they came, also by a runtime that finds this task has had its share.
         self.running.push(Box::pin(unconstrained(async move {
             let outcome = methods::dispatch(call).await;
-            meter::called(served, outcome.is_ok());
+            meter::called(served.name(), outcome.is_ok());
             (id, outcome.map_err(|refusal| refusal.error(protocol)))
         })));
     }

@@ -1,8 +1,12 @@
 //! The table of contents of the protocol: every method, who may call it, and where it is.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use bus::trace::{self, Trace};
+use futures_util::future::BoxFuture;
 use proto::ws::Request;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -21,20 +25,45 @@ mod chat;
 mod sessions;
 mod system;
 
-/// Every method that is served, and the scope that it takes.
-const METHODS: &[(&str, Scope)] = &[
-    ("health", Scope::Read),
-    ("status", Scope::Read),
-    ("system-presence", Scope::Read),
-    ("agents.list", Scope::Read),
-    ("sessions.list", Scope::Read),
-    ("sessions.subscribe", Scope::Read),
-    ("sessions.unsubscribe", Scope::Read),
-    ("chat.startup", Scope::Read),
-    ("chat.history", Scope::Read),
-    ("chat.send", Scope::Write),
-    ("chat.abort", Scope::Write),
+/// A method that is served.
+#[derive(Clone, Copy)]
+pub(crate) struct Method {
+    name: &'static str,
+    scope: Scope,
+    run: fn(Call) -> BoxFuture<'static, Result<Answer, Refusal>>,
+}
+
+/// A line of a family's table: the name, the scope that it takes, and the function that does it, of the shape
+/// `async fn(&Call, Params) -> Result<impl Serialize, Refusal>`.
+macro_rules! method {
+    ($name:literal, $scope:ident, $handler:path) => {
+        $crate::methods::Method {
+            name: $name,
+            scope: $crate::scope::Scope::$scope,
+            run: |call| {
+                Box::pin(async move {
+                    let params = call.params()?;
+                    $crate::methods::reply(&$handler(&call, params).await?)
+                })
+            },
+        }
+    };
+}
+use method;
+
+/// Every family of methods.
+const FAMILIES: &[&[Method]] = &[
+    agents::METHODS,
+    chat::METHODS,
+    sessions::METHODS,
+    system::METHODS,
 ];
+
+/// Every method by its name.
+static METHODS: LazyLock<BTreeMap<&'static str, &'static Method>> = LazyLock::new(|| {
+    let all = FAMILIES.iter().copied().flatten();
+    all.map(|method| (method.name, method)).collect()
+});
 
 /// Methods that only nodes call, served or not.
 const NODE_METHODS: [&str; 11] = [
@@ -58,9 +87,16 @@ pub(crate) type Answer = Arc<RawValue>;
 pub(crate) struct Call {
     gateway: Arc<Gateway>,
     client: Arc<Client>,
-    method: &'static str,
+    method: &'static Method,
     params: Option<Box<RawValue>>,
     trace: Trace,
+}
+
+impl Method {
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl Call {
@@ -68,7 +104,7 @@ impl Call {
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
         client: &Arc<Client>,
-        method: &'static str,
+        method: &'static Method,
         request: &Request<'_>,
     ) -> Self {
         let trace = request
@@ -84,27 +120,32 @@ impl Call {
         }
     }
 
+    /// Name of the method.
+    fn name(&self) -> &'static str {
+        self.method.name
+    }
+
     fn params<P: DeserializeOwned>(&self) -> Result<P, Refusal> {
         schema::read(self.params.as_deref())
-            .map_err(|why| Refusal::Invalid(format!("invalid {} params: {why}", self.method)))
+            .map_err(|why| Refusal::Invalid(format!("invalid {} params: {why}", self.name())))
     }
 }
 
 /// Names of the methods that are served.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|(name, _)| *name)
+    METHODS.keys().copied()
 }
 
-/// Whether who has `grant` may call `method`; its name where it is served.
+/// Whether who has `grant` may call `method`; the method where it is served.
 ///
 /// # Errors
 /// In the order of the reference: the role, then the scope, then whether there is such a method.
-pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal> {
+pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static Method, Refusal> {
     if method == "connect" {
         let only_first = "connect is only valid as the first request";
         return Err(Refusal::Invalid(only_first.into()));
     }
-    let served = METHODS.iter().find(|(name, _)| *name == method);
+    let served = METHODS.get(method).copied();
     let open = method == "health" && grant.protocol >= 4;
     let of_nodes = NODE_METHODS.contains(&method);
     match grant.role {
@@ -113,7 +154,7 @@ pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal
         _ => {}
     }
     let unknown = || Refusal::Invalid(format!("unknown method: {}", shown(method)));
-    let Some(&(name, scope)) = served else {
+    let Some(served) = served else {
         let may_know = grant.role == Role::Node || grant.scopes.allow(Scope::Admin);
         return Err(if may_know {
             unknown()
@@ -121,10 +162,10 @@ pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal
             Refusal::Missing(Scope::Admin)
         });
     };
-    if open || grant.scopes.allow(scope) {
-        Ok(name)
+    if open || grant.scopes.allow(served.scope) {
+        Ok(served)
     } else {
-        Err(Refusal::Missing(scope))
+        Err(Refusal::Missing(served.scope))
     }
 }
 
@@ -133,26 +174,7 @@ pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static str, Refusal
 /// # Errors
 /// [`Refusal`].
 pub(crate) async fn dispatch(call: Call) -> Result<Answer, Refusal> {
-    trace::scope(call.trace, async {
-        match call.method {
-            "health" => Ok(call.gateway.health.now().payload.clone()),
-            "status" => Ok(call.gateway.health.now().status.clone()),
-            "system-presence" => reply(&system::presence(&call)),
-            "agents.list" => reply(&agents::list(&call)),
-            "sessions.list" => reply(&sessions::list(&call, call.params()?).await?),
-            "sessions.subscribe" => reply(&sessions::subscribe(true)),
-            "sessions.unsubscribe" => reply(&sessions::subscribe(false)),
-            "chat.startup" => reply(&chat::startup(&call, call.params()?).await?),
-            "chat.history" => reply(&chat::history(&call, call.params()?).await?),
-            "chat.send" => reply(&chat::send(&call, call.params()?).await?),
-            "chat.abort" => reply(&chat::abort(&call, call.params()?).await?),
-            unknown => Err(Refusal::Invalid(format!(
-                "unknown method: {}",
-                shown(unknown)
-            ))),
-        }
-    })
-    .await
+    trace::scope(call.trace, (call.method.run)(call)).await
 }
 
 fn reply(answer: &impl Serialize) -> Result<Answer, Refusal> {
@@ -181,11 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn no_name_is_served_twice() {
+        let all = FAMILIES.iter().map(|family| family.len()).sum::<usize>();
+        assert_eq!(METHODS.len(), all);
+    }
+
+    #[test]
     fn role_then_scope_then_existence() {
         let reader = grant(4, Role::Operator, &["operator.read"]);
         let admin = grant(4, Role::Operator, &["operator.admin"]);
         let node = grant(4, Role::Node, &[]);
         let unknown = |name: &str| Err(Refusal::Invalid(format!("unknown method: {name}")));
+        let admit = |name: &str, grant: &Grant| super::admit(name, grant).map(|method| method.name);
         assert_eq!(admit("chat.history", &reader), Ok("chat.history"));
         assert_eq!(
             admit("chat.send", &reader),
@@ -206,6 +235,7 @@ mod tests {
 
     #[test]
     fn health_is_open_in_protocol_4_and_takes_read_in_protocol_3() {
+        let admit = |name: &str, grant: &Grant| super::admit(name, grant).map(|method| method.name);
         assert_eq!(
             admit("health", &grant(4, Role::Operator, &[])),
             Ok("health")

@@ -3,24 +3,28 @@
 use proto::session;
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, Method, method};
 use crate::refusal::Refusal;
 
 mod abort;
 mod history;
 mod send;
 
-pub(super) use abort::abort;
-pub(super) use history::history;
-pub(super) use send::send;
+/// What it serves.
+pub(super) const METHODS: &[Method] = &[
+    method!("chat.startup", Read, startup),
+    method!("chat.history", Read, history::history),
+    method!("chat.send", Write, send::send),
+    method!("chat.abort", Write, abort::abort),
+];
 
 /// Longest session key of a client.
 const MAX_KEY_CHARS: usize = 512;
 
 /// What was said, and what a page needs besides to begin.
-pub(super) async fn startup(call: &Call, params: history::History) -> Result<Value, Refusal> {
-    let mut answer = history(call, params).await?;
-    answer["agentsList"] = super::agents::list(call);
+async fn startup(call: &Call, params: history::History) -> Result<Value, Refusal> {
+    let mut answer = history::history(call, params).await?;
+    answer["agentsList"] = super::agents::listed(call);
     answer["metadata"] = serde_json::json!({});
     Ok(answer)
 }
@@ -35,7 +39,7 @@ fn meant(
         let why = format!("at /sessionKey: must NOT have more than {MAX_KEY_CHARS} characters");
         return Err(Refusal::Invalid(format!(
             "invalid {} params: {why}",
-            call.method
+            call.name()
         )));
     }
     let default = agent.unwrap_or(&call.gateway.config.default_agent);

@@ -1,11 +1,18 @@
 //! Which sessions there are.
 
 use chassis::clock::now_ms;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
-use super::Call;
+use super::{Call, Method, method};
 use crate::{health, refusal::Refusal};
+
+/// What it serves.
+pub(super) const METHODS: &[Method] = &[
+    method!("sessions.list", Read, list),
+    method!("sessions.subscribe", Read, subscribe),
+    method!("sessions.unsubscribe", Read, unsubscribe),
+];
 
 /// Most sessions of one answer.
 const MOST: u32 = 1000;
@@ -13,13 +20,13 @@ const MOST: u32 = 1000;
 /// What of a list is wanted. Open: the filters of the reference that are not here leave nothing out.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct List {
+struct List {
     limit: Option<u32>,
     agent_id: Option<String>,
 }
 
 /// The sessions, newest first.
-pub(super) async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
+async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
     let limit = params.limit.unwrap_or(MOST).clamp(1, MOST);
     let reply = health::sessions(&call.gateway.bus, limit).await?;
     let now_ms = now_ms();
@@ -39,6 +46,10 @@ pub(super) async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
 }
 
 /// Every operator hears of every session, so there is nothing to note.
-pub(super) fn subscribe(subscribed: bool) -> Value {
-    json!({"subscribed": subscribed})
+async fn subscribe(_: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
+    Ok(json!({"subscribed": true}))
+}
+
+async fn unsubscribe(_: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
+    Ok(json!({"subscribed": false}))
 }

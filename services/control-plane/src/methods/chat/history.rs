@@ -50,7 +50,7 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
         } else {
             format!("<= {MOST_LINES}")
         };
-        let why = format!("invalid {} params: at /limit: must be {rule}", call.method);
+        let why = format!("invalid {} params: at /limit: must be {rule}", call.name());
         return Err(Refusal::Invalid(why));
     }
     let offset = params.offset.unwrap_or(0).min(MOST_SKIPPED);
