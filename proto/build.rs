@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "connections",
         "send",
         "sessions",
+        "replicas",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

@@ -10,6 +10,7 @@
 //! | `live.delta.<platform>.<account>.<sid>` | – | agent-bridge | control-plane, adapters that stream |
 //! | `ctl.<platform>.<account>.<verb>` | – | control-plane | the process that has the account |
 //! | `live.cancel` | – | router, control-plane | agent-bridge |
+//! | `live.announce` | – | control-plane | every replica of it |
 //! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
 //! | `rpc.ledger.journey` | – | control-plane | ledger |
@@ -128,6 +129,8 @@ pub const LIVE_DELTAS: &str = "live.delta.>";
 pub const CANCEL: &str = "live.cancel";
 /// Where it is told that an agent is asked, as [`crate::v1::Started`].
 pub const STARTED: &str = "live.started";
+/// Where the replicas of the control plane tell each other events for clients, as [`crate::v1::Announcement`].
+pub const ANNOUNCE: &str = "live.announce";
 /// Where the ledger answers [`crate::v1::TraceRequest`].
 pub const JOURNEY: &str = "rpc.ledger.journey";
 /// Where the ledger answers [`crate::v1::HistoryRequest`].

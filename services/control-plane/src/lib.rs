@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 mod admin;
+mod announce;
 mod client;
 mod clients;
 mod connection;

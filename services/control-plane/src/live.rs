@@ -9,11 +9,11 @@ use chassis::clock::now_ms;
 use futures_util::{Stream, StreamExt};
 use proto::{
     subject,
-    v1::{Delta, Event},
+    v1::{Announcement, Delta, Event},
 };
 use tokio::time::interval;
 
-use crate::{clients::Audience, gateway::Gateway, runs::Tale};
+use crate::{announce, clients::Audience, gateway::Gateway, runs::Tale};
 
 /// How often runs that fell silent are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -26,6 +26,7 @@ type Told<M> = Pin<Box<dyn Stream<Item = (String, M)> + Send>>;
 pub(crate) struct Heard {
     deltas: Told<Delta>,
     events: Told<Event>,
+    announced: Told<Announcement>,
 }
 
 impl Heard {
@@ -36,7 +37,9 @@ impl Heard {
     pub(crate) async fn begin(gateway: &Gateway) -> Result<Self, bus::Error> {
         let deltas = gateway.bus.listen::<Delta>(subject::LIVE_DELTAS).await?;
         let events = gateway.bus.listen::<Event>(subject::LIVE_EVENTS).await?;
+        let announced = gateway.bus.listen(subject::ANNOUNCE).await?;
         Ok(Self {
+            announced: Box::pin(announced),
             deltas: Box::pin(deltas),
             events: Box::pin(events),
         })
@@ -61,6 +64,7 @@ impl Heard {
                     }
                     tell(gateway, &tales);
                 }
+                Some((_, announced)) = self.announced.next() => announce::pass_on(gateway, &announced),
                 _ = sweep.tick() => gateway.runs().forget(Instant::now()),
                 else => {
                     // The connection ended for good and the bus makes a new one.

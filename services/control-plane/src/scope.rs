@@ -49,6 +49,15 @@ impl Scope {
     }
 }
 
+impl std::str::FromStr for Scope {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let found = Self::ALL.into_iter().find(|scope| scope.name() == name);
+        found.ok_or(())
+    }
+}
+
 /// What one connection may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scopes(Vec<Scope>);
@@ -60,8 +69,9 @@ impl Scopes {
     pub(crate) fn granted<'a>(asked: impl Iterator<Item = &'a str>) -> Self {
         let mut scopes = Vec::new();
         for name in asked {
-            let scope = Scope::ALL.into_iter().find(|scope| scope.name() == name);
-            if let Some(scope) = scope.filter(|scope| !scopes.contains(scope)) {
+            if let Ok(scope) = name.parse()
+                && !scopes.contains(&scope)
+            {
                 scopes.push(scope);
             }
         }
