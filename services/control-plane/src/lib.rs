@@ -38,6 +38,9 @@ mod scope;
 mod sends;
 mod socket;
 
+/// The JSON Schema of the whole protocol: frames, methods with what they take and give, events.
+pub use schema::document as protocol;
+
 /// Settings of the gateway's WebSocket, page and admin API.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

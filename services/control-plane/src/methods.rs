@@ -16,7 +16,7 @@ use crate::{
     gateway::Gateway,
     handshake::{Grant, Role},
     refusal::Refusal,
-    schema,
+    schema::{self, Generators, Shape},
     scope::Scope,
 };
 
@@ -30,16 +30,19 @@ mod system;
 pub(crate) struct Method {
     name: &'static str,
     scope: Scope,
+    shape: fn(&mut Generators) -> Shape,
     run: fn(Call) -> BoxFuture<'static, Result<Answer, Refusal>>,
 }
 
 /// A line of a family's table: the name, the scope that it takes, and the function that does it, of the shape
-/// `async fn(&Call, Params) -> Result<impl Serialize, Refusal>`.
+/// `async fn(&Call, Params) -> Result<Answer, Refusal>`. `Params` derive `Deserialize` and `JsonSchema`, or are
+/// `IgnoredAny`; what is answered derives `Serialize` and `JsonSchema`, or is a `Value`.
 macro_rules! method {
     ($name:literal, $scope:ident, $handler:path) => {
         $crate::methods::Method {
             name: $name,
             scope: $crate::scope::Scope::$scope,
+            shape: |generators| generators.shape($handler),
             run: |call| {
                 Box::pin(async move {
                     let params = call.params()?;
@@ -97,6 +100,21 @@ impl Method {
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
+
+    /// The scope that it takes.
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Whether only nodes call it.
+    pub(crate) fn is_of_nodes(&self) -> bool {
+        NODE_METHODS.contains(&self.name)
+    }
+
+    /// What it takes and gives.
+    pub(crate) fn shape(&self, generators: &mut Generators) -> Shape {
+        (self.shape)(generators)
+    }
 }
 
 impl Call {
@@ -134,6 +152,11 @@ impl Call {
 /// Names of the methods that are served.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     METHODS.keys().copied()
+}
+
+/// The methods that are served, by name.
+pub(crate) fn served() -> impl Iterator<Item = &'static Method> {
+    METHODS.values().copied()
 }
 
 /// Whether who has `grant` may call `method`; the method where it is served.

@@ -1,7 +1,16 @@
 //! Reads the parameters of a method and says what is wrong with them in the words of the reference gateway.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 use serde_json::value::RawValue;
+
+mod document;
+mod shape;
+
+pub use document::document;
+pub(crate) use shape::{Generators, Shape};
 
 /// A text that is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +22,20 @@ impl<'de> Deserialize<'de> for Text {
             text if text.is_empty() => Err(D::Error::custom(TOO_SHORT)),
             text => Ok(Self(text)),
         }
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1})
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which sessions there are.
 
 use chassis::clock::now_ms;
+use schemars::JsonSchema;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ pub(super) const METHODS: &[Method] = &[
 const MOST: u32 = 1000;
 
 /// What of a list is wanted. Open: the filters of the reference that are not here leave nothing out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct List {
     limit: Option<u32>,

@@ -1,6 +1,7 @@
 //! Stopping answers that are being made.
 
 use proto::{id, subject, v1::Turn};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use super::{super::Call, meant, send::dedupe_key};
 use crate::{refusal::Refusal, runs::Running, schema::Text};
 
 /// Which run, or all of a session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Abort {
     session_key: Text,

@@ -6,6 +6,7 @@ use proto::{
     subject,
     v1::{HistoryReply, HistoryRequest, Line},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ const MOST_BYTES: usize = 6_000_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which part of what was said. Open: of the reference's other ways to page through it none is offered.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct History {
     session_key: Text,

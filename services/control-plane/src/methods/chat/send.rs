@@ -8,6 +8,7 @@ use proto::{
     id, priority, session, subject,
     v1::{Address, ConversationKind, Inbound, Part, PartKind, Said, Sender, Trust, inbound::Body},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 const MAX_KEY_BYTES: usize = 256;
 
 /// A message. Open: what the reference has besides changes how an agent works, and none of ours knows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Send {
     session_key: Text,
@@ -33,7 +34,7 @@ pub(crate) struct Send {
     attachments: Option<Vec<Attachment>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Attachment {
     file_name: Option<String>,
