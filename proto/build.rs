@@ -6,6 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
+        "wish",
         "message",
         "event",
         "admin",
@@ -17,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "send",
         "sessions",
         "replicas",
+        "once",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

@@ -13,7 +13,7 @@
 //! | `live.announce` | – | control-plane | every replica of it |
 //! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
-//! | `rpc.ledger.journey` | – | control-plane | ledger |
+//! | `rpc.ledger.journey`, `rpc.ledger.outcome` | – | control-plane | ledger |
 
 use crate::{
     id,
@@ -133,6 +133,8 @@ pub const STARTED: &str = "live.started";
 pub const ANNOUNCE: &str = "live.announce";
 /// Where the ledger answers [`crate::v1::TraceRequest`].
 pub const JOURNEY: &str = "rpc.ledger.journey";
+/// Where the ledger answers [`crate::v1::OutcomeRequest`].
+pub const OUTCOME: &str = "rpc.ledger.outcome";
 /// Where the ledger answers [`crate::v1::HistoryRequest`].
 pub const HISTORY: &str = "rpc.ledger.history";
 /// Where the ledger answers [`crate::v1::SessionsRequest`].

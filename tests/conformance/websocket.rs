@@ -1,6 +1,6 @@
 //! The gateway's WebSocket, page and admin API, by bytes on the wire.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use bus::Bus;
 use control_plane::Config;
@@ -30,6 +30,7 @@ mod history;
 mod identity;
 mod methods;
 mod page;
+mod runs;
 
 /// The shared secret of every gateway here.
 const TOKEN: &str = "token-of-the-test-gateway-0123456789";
@@ -41,7 +42,7 @@ struct Gateway {
     bus: Bus,
     stop: CancellationToken,
     serving: JoinHandle<anyhow::Result<()>>,
-    _nats: Nats,
+    nats: Arc<Nats>,
 }
 
 impl Gateway {
@@ -50,7 +51,15 @@ impl Gateway {
     }
 
     async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let nats = Nats::start();
+        Self::start_on(Arc::new(Nats::start()), change).await
+    }
+
+    /// Another replica on the same bus.
+    async fn replica(&self) -> Self {
+        Self::start_on(self.nats.clone(), |_| ()).await
+    }
+
+    async fn start_on(nats: Arc<Nats>, change: impl FnOnce(&mut Config)) -> Self {
         let bus = Bus::connect(nats.settings()).await.unwrap();
         let stop = CancellationToken::new();
         let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,7 +78,7 @@ impl Gateway {
             bus,
             stop,
             serving,
-            _nats: nats,
+            nats,
         }
     }
 

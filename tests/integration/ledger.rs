@@ -64,6 +64,7 @@ fn event(id: &str, session_key: &str, what: What) -> Event {
         session_key: session_key.into(),
         turn_id: id.split('.').next().unwrap().into(),
         what: Some(what),
+        ..Event::default()
     }
 }
 

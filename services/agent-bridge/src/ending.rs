@@ -94,6 +94,11 @@ impl Ending {
             agent: turn.agent.clone(),
             session_key: turn.session_key.clone(),
             turn_id: turn.id.clone(),
+            run_id: turn
+                .wish
+                .as_ref()
+                .map(|wish| wish.run_id.clone())
+                .unwrap_or_default(),
             what: Some(what),
             ..Event::default()
         };

@@ -27,6 +27,11 @@ impl Live {
             agent: turn.agent.clone(),
             session_key: turn.session_key.clone(),
             reply_to: turn.reply_to.clone(),
+            run_id: turn
+                .wish
+                .as_ref()
+                .map(|wish| wish.run_id.clone())
+                .unwrap_or_default(),
             ..Delta::default()
         };
         let mut live = Self {

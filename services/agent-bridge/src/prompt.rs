@@ -28,6 +28,16 @@ pub(crate) fn said(turn: &Turn) -> Message {
     }
 }
 
+/// What the model is told first: the agent's instructions, and what is added for this turn alone.
+pub(crate) fn system(instructions: &str, turn: &Turn) -> String {
+    let added = turn.wish.as_ref().map_or("", |wish| wish.system.as_str());
+    match (instructions.is_empty(), added.is_empty()) {
+        (_, true) => instructions.to_owned(),
+        (true, false) => added.to_owned(),
+        (false, false) => format!("{instructions}\n\n{added}"),
+    }
+}
+
 /// The lines that came before the turn `turn_id`, from what the ledger knows.
 ///
 /// The turn's own lines are left out, and so are messages that wait behind it: their answers are still to come.

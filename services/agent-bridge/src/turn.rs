@@ -138,7 +138,7 @@ impl Bridge {
         messages.push(prompt::said(turn));
         Question {
             model,
-            system: self.config.system_prompt.clone(),
+            system: prompt::system(&self.config.system_prompt, turn),
             messages,
         }
     }

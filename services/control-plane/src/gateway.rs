@@ -20,7 +20,6 @@ use crate::{
     peer::{Origin, Rules},
     recent::Recent,
     runs::Runs,
-    sends::Sends,
 };
 
 /// Version that clients and people are shown.
@@ -50,7 +49,6 @@ pub(crate) struct Gateway {
     pub(crate) unproved: Arc<Gate<(IpAddr, Origin)>>,
     pub(crate) clients: Clients,
     pub(crate) health: Health,
-    pub(crate) sends: Sends,
     pub(crate) started: Instant,
     runs: Mutex<Runs>,
     unpaired: Mutex<Recent<String, (String, Instant)>>,
@@ -73,7 +71,6 @@ impl Gateway {
             unproved: Gate::new(MAX_UNPROVED),
             clients: Clients::default(),
             health: Health::new(&config.default_agent),
-            sends: Sends::default(),
             started: Instant::now(),
             runs: Mutex::new(Runs::new()),
             unpaired: Mutex::new(Recent::new(MAX_UNPAIRED)),

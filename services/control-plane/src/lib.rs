@@ -27,6 +27,7 @@ mod listen;
 mod live;
 mod meter;
 mod methods;
+mod once;
 mod outbox;
 mod page;
 mod peer;
@@ -35,8 +36,8 @@ mod refusal;
 mod runs;
 mod schema;
 mod scope;
-mod sends;
 mod socket;
+mod turns;
 
 /// The JSON Schema of the whole protocol: frames, methods with what they take and give, events.
 pub use schema::document as protocol;

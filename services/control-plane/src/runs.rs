@@ -103,6 +103,13 @@ impl Runs {
         }
     }
 
+    /// The bus tells the name of a run that was asked for elsewhere.
+    fn named(&mut self, turn_id: &str, id: &str) {
+        if !id.is_empty() && self.names.find(turn_id).is_none() {
+            self.names.note(turn_id.to_owned(), id.to_owned());
+        }
+    }
+
     /// The run of `turn_id` as clients know it.
     pub(crate) fn name<'a>(&'a self, turn_id: &'a str) -> &'a str {
         self.names.find(turn_id).map_or(turn_id, String::as_str)
@@ -146,6 +153,7 @@ impl Runs {
         if self.ended.find(&delta.turn_id).is_some() {
             return Vec::new();
         }
+        self.named(&delta.turn_id, &delta.run_id);
         let run = self.run(&delta.turn_id, &delta.agent, &delta.session_key, now);
         let mut tales = Vec::new();
         if !run.begun {
@@ -174,6 +182,7 @@ impl Runs {
 
     /// Something happened: an end is told once, whatever is repeated.
     pub(crate) fn happened(&mut self, event: &Event, now: Instant) -> Vec<Tale> {
+        self.named(&event.turn_id, &event.run_id);
         let ends = |what: &What| {
             matches!(
                 what,

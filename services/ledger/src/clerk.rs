@@ -4,8 +4,8 @@ use bus::{Bucket, Bus};
 use proto::{
     subject,
     v1::{
-        Event, HistoryRequest, Intent, IntentState, SessionsRequest, Step, TraceReply,
-        TraceRequest, Walk, WalkEnd,
+        Event, HistoryRequest, Intent, IntentState, OutcomeRequest, SessionsRequest, Step,
+        TraceReply, TraceRequest, Walk, WalkEnd,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,16 @@ impl Clerk {
                     clerk.journeys(&asked).await.map_err(why)
                 }
             });
-        tokio::try_join!(history, sessions, journeys).map(drop)
+        let outcomes = self
+            .bus
+            .answer(subject::OUTCOME, stop, |asked: OutcomeRequest| {
+                let clerk = self.clone();
+                async move {
+                    clerk.applied.catch_up(&clerk.bus).await;
+                    clerk.reader.outcome(&asked.turn_id).await.map_err(why)
+                }
+            });
+        tokio::try_join!(history, sessions, journeys, outcomes).map(drop)
     }
 
     /// Closes the file.

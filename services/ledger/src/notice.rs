@@ -191,6 +191,7 @@ impl About<'_> {
             session_key: self.session_key.into(),
             turn_id: self.turn_id.into(),
             what: Some(What::Dead(dead)),
+            ..Event::default()
         }
     }
 

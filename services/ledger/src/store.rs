@@ -16,6 +16,7 @@ use crate::Error;
 
 mod journeys;
 mod keep;
+mod outcome;
 mod read;
 mod trace;
 mod write;

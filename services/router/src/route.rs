@@ -1,9 +1,11 @@
 //! From an event and what is known of it to what is to be done: no clock, no network.
 
+use std::collections::HashMap;
+
 use proto::{
     id, priority, session,
     v1::{
-        AnswerCallback, Answered, Attachment, Event, Inbound, Outbound, Reset, Text, Turn,
+        Address, AnswerCallback, Answered, Attachment, Event, Inbound, Outbound, Reset, Text, Turn,
         event::What, inbound::Body, outbound::Action,
     },
 };
@@ -200,7 +202,7 @@ impl About<'_> {
             text: reply,
             provider: "gateway".into(),
             stop_reason: "stop".into(),
-            reply_to: self.inbound.address.clone(),
+            reply_to: self.answers_to(),
             outbound_id: outbound.first().map(|it| it.id.clone()).unwrap_or_default(),
             ..Answered::default()
         };
@@ -231,23 +233,38 @@ impl About<'_> {
             session_key: self.key.into(),
             session_id: session.id.clone(),
             session_started_at_ms: session.started_at_ms,
-            reply_to: inbound.address.clone(),
+            reply_to: self.answers_to(),
             sender: inbound.sender.clone(),
             text,
             attachments: attachments(inbound),
             reply_to_message: self.reply_to(),
             received_at_ms: inbound.received_at_ms,
             deadline_ms: self.deadline_ms(),
-            preferences: session.preferences.clone().into_iter().collect(),
+            preferences: self.preferences(session),
             deliver: self.delivered(),
             cancel: String::new(),
             priority: priority::of(inbound).into(),
             lifetime_ms: self.config.lifetime_ms(),
             allowed_ms: self.allowed_ms(),
+            wish: inbound.wish.clone(),
         }
     }
 
+    /// What the session prefers, and over it what is wished for this once.
+    fn preferences(&self, session: &Session) -> HashMap<String, String> {
+        let wished = self.inbound.wish.iter().flat_map(|wish| &wish.preferences);
+        let session = session.preferences.iter();
+        session
+            .chain(wished)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     fn allowed_ms(&self) -> i64 {
+        let wished = self.inbound.wish.as_ref().map(|wish| wish.allowed_ms);
+        if let Some(wished @ 1..) = wished {
+            return wished;
+        }
         i64::try_from(self.config.turn_timeout_s.saturating_mul(1000)).unwrap_or(i64::MAX / 2)
     }
 
@@ -269,11 +286,15 @@ impl About<'_> {
         }
     }
 
+    /// Where the answer is sent, if it is.
+    fn answers_to(&self) -> Option<Address> {
+        let elsewhere = self.inbound.deliver_to.clone();
+        elsewhere.or_else(|| self.inbound.address.clone())
+    }
+
     /// Somebody waits on a platform; the gateway's own page reads events instead.
     fn delivered(&self) -> bool {
-        self.inbound
-            .address
-            .as_ref()
+        self.answers_to()
             .is_some_and(|address| address.platform != "webchat")
     }
 
@@ -316,7 +337,7 @@ impl About<'_> {
     fn outbound(&self, n: usize, action: Action) -> Outbound {
         Outbound {
             id: id::of_outbound(&self.inbound.id, n),
-            to: self.inbound.address.clone(),
+            to: self.answers_to(),
             action: Some(action),
             turn_id: self.inbound.id.clone(),
             session_key: self.key.into(),

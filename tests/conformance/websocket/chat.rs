@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::*;
 
 /// Plays the router: takes what is on `IN`.
-fn route(gateway: &Gateway) -> mpsc::UnboundedReceiver<(String, Inbound)> {
+pub(super) fn route(gateway: &Gateway) -> mpsc::UnboundedReceiver<(String, Inbound)> {
     let (tell, told) = mpsc::unbounded_channel();
     let (bus, stop) = (gateway.bus.clone(), gateway.stop.clone());
     tokio::spawn(async move {
@@ -25,19 +25,21 @@ fn route(gateway: &Gateway) -> mpsc::UnboundedReceiver<(String, Inbound)> {
     told
 }
 
-async fn routed(told: &mut mpsc::UnboundedReceiver<(String, Inbound)>) -> (String, Inbound) {
+pub(super) async fn routed(
+    told: &mut mpsc::UnboundedReceiver<(String, Inbound)>,
+) -> (String, Inbound) {
     tokio::time::timeout(DEADLINE, told.recv())
         .await
         .expect("something is routed")
         .unwrap()
 }
 
-fn turn_of(key: &str) -> String {
+pub(super) fn turn_of(key: &str) -> String {
     id::of_event(&format!("webchat:main:{key}"))
 }
 
 /// Plays the agent: tells pieces of an answer to the main session.
-async fn say(gateway: &Gateway, turn_id: &str, kind: DeltaKind, text: &str) {
+pub(super) async fn say(gateway: &Gateway, turn_id: &str, kind: DeltaKind, text: &str) {
     let delta = Delta {
         turn_id: turn_id.into(),
         agent: "main".into(),
@@ -58,7 +60,7 @@ async fn say(gateway: &Gateway, turn_id: &str, kind: DeltaKind, text: &str) {
         .unwrap();
 }
 
-async fn happen(gateway: &Gateway, turn_id: &str, what: What) {
+pub(super) async fn happen(gateway: &Gateway, turn_id: &str, what: What) {
     let event = Event {
         id: format!("{turn_id}.end"),
         at_ms: 1,
@@ -66,6 +68,7 @@ async fn happen(gateway: &Gateway, turn_id: &str, what: What) {
         session_key: "webchat:main".into(),
         turn_id: turn_id.into(),
         what: Some(what),
+        ..Event::default()
     };
     gateway
         .bus
@@ -74,7 +77,7 @@ async fn happen(gateway: &Gateway, turn_id: &str, what: What) {
         .unwrap();
 }
 
-fn answered(text: &str) -> What {
+pub(super) fn answered(text: &str) -> What {
     What::Answered(Answered {
         text: text.into(),
         stop_reason: "stop".into(),

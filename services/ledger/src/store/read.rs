@@ -15,7 +15,7 @@ const MAX_ROWS: u32 = 1000;
 /// How large one answer may become: below the payload limit of a NATS server that was not configured, 1 MiB.
 const MAX_REPLY_BYTES: usize = 900 * 1024;
 /// What of one line's text is answered, so that there is always room for a line; the file keeps it whole.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 256 * 1024;
 
 pub(super) const HISTORY: &str = "
     SELECT id, role, text, at_ms, turn_id, sender, provider, model, input_tokens, output_tokens, cost_micro_usd,

@@ -30,6 +30,7 @@ fn event(n: u64, what: What) -> Event {
         session_key: "telegram:dm:1".into(),
         turn_id: format!("t{n}"),
         what: Some(what),
+        ..Event::default()
     }
 }
 

@@ -102,7 +102,7 @@ fn same_place(one: Option<&Address>, other: Option<&Address>) -> bool {
     one.map(place) == other.map(place)
 }
 
-fn events(rows: Vec<SqliteRow>) -> Result<Vec<Event>, sqlx::Error> {
+pub(super) fn events(rows: Vec<SqliteRow>) -> Result<Vec<Event>, sqlx::Error> {
     rows.iter()
         .map(|row| Ok(Event::decode(row.try_get::<&[u8], _>(0)?).unwrap_or_default()))
         .collect()

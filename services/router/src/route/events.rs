@@ -58,6 +58,12 @@ impl About<'_> {
             agent: self.agent().into(),
             session_key: self.key.into(),
             turn_id: self.inbound.id.clone(),
+            run_id: self
+                .inbound
+                .wish
+                .as_ref()
+                .map(|wish| wish.run_id.clone())
+                .unwrap_or_default(),
             what: Some(what),
         }
     }

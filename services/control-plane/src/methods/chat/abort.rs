@@ -1,12 +1,12 @@
 //! Stopping answers that are being made.
 
-use proto::{id, subject, v1::Turn};
+use proto::{subject, v1::Turn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::Call, meant, send::dedupe_key};
-use crate::{refusal::Refusal, runs::Running, schema::Text};
+use super::{super::Call, meant};
+use crate::{refusal::Refusal, runs::Running, schema::Text, turns};
 
 /// Which run, or all of a session.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -59,7 +59,7 @@ async fn stop_one(
         .map(|(run, agent, key)| (run, agent.to_owned(), key.to_owned()));
     let Some((Running { id, turn_id }, its_agent, its_key)) = seen else {
         // Not seen here, perhaps elsewhere: told to whoever runs it, and not claimed to be stopped.
-        for turn_id in [run_id, &id::of_event(&dedupe_key(run_id))] {
+        for turn_id in [run_id, &turns::turn_id(run_id)] {
             cancel(call, agent, session_key, turn_id).await?;
         }
         return Ok(Vec::new());

@@ -90,6 +90,7 @@ impl<A: Adapter> Outbox<A> {
             session_key: outbound.session_key.clone(),
             turn_id: turn_id.clone(),
             what: Some(what),
+            ..Event::default()
         };
         self.bus
             .publish(&subject::event(&event), event_id, &event)
