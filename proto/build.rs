@@ -19,6 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "sessions",
         "replicas",
         "once",
+        "holds",
+        "models",
+        "voice",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

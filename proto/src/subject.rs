@@ -14,6 +14,7 @@
 //! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
 //! | `rpc.ledger.journey`, `rpc.ledger.outcome` | – | control-plane | ledger |
+//! | `rpc.agent.models` | – | control-plane | agent-bridge |
 
 use crate::{
     id,
@@ -72,7 +73,7 @@ pub fn account(platform: &str, account: &str) -> String {
     format!("out.{}.{}", token(platform), token(account))
 }
 
-/// Where the process that has an account is told to `verb`: reconnect, drain, resume.
+/// Where the process that has an account is told to `verb`: reconnect, drain, resume, probe.
 #[must_use]
 pub fn control(platform: &str, account: &str, verb: &str) -> String {
     format!("ctl.{}.{}.{verb}", token(platform), token(account))
@@ -139,6 +140,9 @@ pub const OUTCOME: &str = "rpc.ledger.outcome";
 pub const HISTORY: &str = "rpc.ledger.history";
 /// Where the ledger answers [`crate::v1::SessionsRequest`].
 pub const SESSIONS: &str = "rpc.ledger.sessions";
+
+/// Where the agent bridge answers [`crate::v1::ModelsRequest`].
+pub const MODELS: &str = "rpc.agent.models";
 
 /// Name of the event's kind, as in its subject.
 #[must_use]

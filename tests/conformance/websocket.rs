@@ -22,6 +22,7 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod channels;
 mod chat;
 mod crowd;
 mod events;
@@ -29,6 +30,7 @@ mod handshake;
 mod history;
 mod identity;
 mod methods;
+mod offers;
 mod page;
 mod runs;
 

@@ -4,6 +4,7 @@ pub mod chaos;
 pub mod eventually;
 pub mod gateway;
 pub mod model;
+pub mod official;
 pub mod platforms;
 pub mod process;
 pub mod proxy;

@@ -10,9 +10,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::post};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::HeaderMap,
+    response::Response,
+    routing::{get, post},
+};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 mod wire;
@@ -85,6 +91,8 @@ struct Shared {
     always: Mutex<Answer>,
     requests: Mutex<VecDeque<Request>>,
     asked: AtomicU64,
+    models: Mutex<Vec<String>>,
+    lists: AtomicU64,
 }
 
 impl Default for Answer {
@@ -161,10 +169,13 @@ impl Model {
             always: Mutex::default(),
             requests: Mutex::default(),
             asked: AtomicU64::new(0),
+            models: Mutex::default(),
+            lists: AtomicU64::new(0),
         });
         let app = Router::new()
             .route("/v1/chat/completions", post(chat))
             .route("/v1/responses", post(responses))
+            .route("/v1/models", get(models))
             .with_state(state.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener
@@ -202,6 +213,16 @@ impl Model {
         lock(&self.state.script).extend(answers);
     }
 
+    /// The models that it says it has.
+    pub fn offer(&self, models: &[&str]) {
+        *lock(&self.state.models) = models.iter().map(ToString::to_string).collect();
+    }
+
+    /// How often it was asked which models it has.
+    pub fn lists(&self) -> u64 {
+        self.state.lists.load(Ordering::Relaxed)
+    }
+
     /// The requests that it got, oldest first, as far as they are remembered.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.state.requests).iter().cloned().collect()
@@ -217,6 +238,16 @@ impl Drop for Model {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+async fn models(State(state): State<Arc<Shared>>) -> Json<Value> {
+    state.lists.fetch_add(1, Ordering::Relaxed);
+    let models = lock(&state.models);
+    let entries: Vec<_> = models
+        .iter()
+        .map(|id| json!({"id": id, "object": "model"}))
+        .collect();
+    Json(json!({"object": "list", "data": entries}))
 }
 
 async fn chat(state: State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {

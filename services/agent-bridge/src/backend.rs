@@ -1,5 +1,6 @@
 //! What answers a turn: the built-in agent, or a model behind an OpenAI-compatible API.
 
+use proto::v1::Model;
 use serde::Serialize;
 
 use crate::{config::Config, failure::Failure};
@@ -105,6 +106,17 @@ impl Backend {
         match self {
             Self::Offline => "offline",
             Self::OpenAi(_) => asked,
+        }
+    }
+
+    /// The models that it says it has.
+    ///
+    /// # Errors
+    /// When the provider does not say.
+    pub(crate) async fn models(&self) -> Result<Vec<Model>, Failure> {
+        match self {
+            Self::Offline => Ok(Vec::new()),
+            Self::OpenAi(model) => model.models().await,
         }
     }
 

@@ -1,10 +1,15 @@
 //! The agent bridge: takes turns, asks the agent, tells its answer live and publishes it.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use bus::Source;
 use chassis::Context;
 use futures_util::StreamExt;
-use proto::{subject, v1::Turn};
+use proto::{
+    subject,
+    v1::{ModelsRequest, Turn},
+};
 use tracing::{info, warn};
 
 pub use config::{Api, Choice, Config};
@@ -17,6 +22,7 @@ mod failure;
 mod history;
 mod live;
 mod meter;
+mod models;
 mod prompt;
 mod runs;
 mod turn;
@@ -27,7 +33,7 @@ mod turn;
 /// When the settings of the model cannot be used, or the bus gives up.
 pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
     let in_hand = config.concurrency.max(1);
-    let bridge = turn::Bridge::new(ctx.bus.clone(), config)?;
+    let bridge = Arc::new(turn::Bridge::new(ctx.bus.clone(), config)?);
     match bridge.provider() {
         "offline" => {
             warn!("no model is configured (agent.api_key or agent.url): the built-in agent answers")
@@ -48,8 +54,22 @@ pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
     let turns = bus::consume(&ctx.bus, source, &ctx.stop, lane, |delivery| {
         bridge.handle(delivery)
     });
+    let models = ctx
+        .bus
+        .answer(subject::MODELS, &ctx.stop, |asked: ModelsRequest| {
+            let bridge = bridge.clone();
+            async move { Ok(bridge.models(&asked).await) }
+        });
+    let answer = async {
+        match models.await {
+            // Told to stop: the turns in hand are finished all the same.
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    };
     tokio::select! {
         ended = turns => ended.context("taking turns"),
+        error = answer => Err(error).context("answering which models there are"),
         // The subscription ends with the connection, and so do the turns.
         () = async { heed.await; std::future::pending().await } => Ok(()),
     }

@@ -6,7 +6,7 @@ use bus::{Bus, Delivery, Outcome};
 use chassis::clock::now_ms;
 use proto::{
     subject,
-    v1::{Started, Turn},
+    v1::{ModelsReply, ModelsRequest, Started, Turn},
 };
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
@@ -19,7 +19,9 @@ use crate::{
     failure::{Failure, Problem},
     history::Histories,
     live::Live,
-    meter, prompt,
+    meter,
+    models::Models,
+    prompt,
     runs::Runs,
 };
 
@@ -35,6 +37,7 @@ pub(crate) struct Bridge {
     asking: Asking,
     histories: Histories,
     runs: Runs,
+    models: Models,
 }
 
 impl Bridge {
@@ -48,6 +51,7 @@ impl Bridge {
             asking: Asking::new(&config)?,
             histories: Histories::new(&config),
             runs: Runs::default(),
+            models: Models::default(),
             config,
         })
     }
@@ -55,6 +59,14 @@ impl Bridge {
     /// Name of the provider that answers.
     pub(crate) fn provider(&self) -> &str {
         self.asking.backend().provider()
+    }
+
+    /// Which models can answer.
+    pub(crate) async fn models(&self, asked: &ModelsRequest) -> ModelsReply {
+        let backend = self.asking.backend();
+        let usual = backend.model(&self.config.model);
+        let now = Instant::now().into_std();
+        self.models.list(backend, usual, asked.refresh, now).await
     }
 
     /// Stops what `cancel` means, if it runs here.

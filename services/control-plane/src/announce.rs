@@ -9,10 +9,6 @@ use serde_json::value::RawValue;
 use crate::{clients::Audience, gateway::Gateway, meter, outbox::Worth};
 
 impl Gateway {
-    #[expect(
-        dead_code,
-        reason = "the first family that announces takes this line out"
-    )]
     /// Tells the event `name` to the clients of every replica that are of `audience`, this one's included. It is not
     /// stored: who is not connected does not hear it.
     pub(crate) async fn announce(

@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::gateway::{Gateway, VERSION};
+pub(crate) use channels::{account, label};
 use channels::{channels, looks};
 
 mod channels;

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
 
 /// Events that this gateway tells.
-const EVENTS: [&str; 7] = [
+const EVENTS: [&str; 8] = [
     "connect.challenge",
     "agent",
     "chat",
@@ -27,6 +27,7 @@ const EVENTS: [&str; 7] = [
     "tick",
     "shutdown",
     "health",
+    "voicewake.changed",
 ];
 
 #[derive(Serialize)]

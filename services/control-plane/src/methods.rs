@@ -21,9 +21,13 @@ use crate::{
 };
 
 mod agents;
+mod channels;
 mod chat;
+mod commands;
+mod models;
 mod sessions;
 mod system;
+mod voice;
 
 /// A method that is served.
 #[derive(Clone, Copy)]
@@ -57,9 +61,13 @@ use method;
 /// Every family of methods.
 const FAMILIES: &[&[Method]] = &[
     agents::METHODS,
+    channels::METHODS,
     chat::METHODS,
+    commands::METHODS,
+    models::METHODS,
     sessions::METHODS,
     system::METHODS,
+    voice::METHODS,
 ];
 
 /// Every method by its name.
@@ -136,6 +144,12 @@ impl Call {
             params: request.params.map(ToOwned::to_owned),
             trace: trace.map_or_else(Trace::begin, Trace::step),
         }
+    }
+
+    /// Who calls, for people and for the record: the device, or the program where it has none.
+    pub(crate) fn who(&self) -> &str {
+        let client = &self.client;
+        client.grant.device.as_deref().unwrap_or(&client.program.id)
     }
 
     /// Name of the method.

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod chat;
+mod models;
 mod progress;
 mod responses;
 mod sse;

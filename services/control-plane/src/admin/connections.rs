@@ -7,7 +7,7 @@ use proto::{
     subject,
     v1::{
         AccountChoice, Connection, ConnectionLine, ConnectionState, ConnectionsReply,
-        ConnectionsRequest, Control, connections_server,
+        ConnectionsRequest, Control, Hold, connections_server,
     },
 };
 use tonic::{Code as Grpc, Request, Response, Status};
@@ -35,6 +35,11 @@ impl Connections {
         };
         let platform = choice.platform.as_str();
         known(&self.bus, platform, account).await?;
+        if verb == "resume"
+            && let Some(connection) = self.release(platform, account).await?
+        {
+            return Ok(shown(connection));
+        }
         let subject = subject::control(platform, account, verb);
         match self.bus.ask(&subject, &Control {}, PATIENCE).await {
             Ok(connection) => {
@@ -57,6 +62,27 @@ impl Connections {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Begins an account that was stopped for all processes; `None` where it was not.
+    async fn release(&self, platform: &str, account: &str) -> Result<Option<Connection>, Status> {
+        let connections = self.bus.bucket(Bucket::Connections);
+        let all = connections.all::<Connection>().await.map_err(failed)?;
+        let is_it = |one: &Connection| one.platform == platform && one.account == account;
+        let Some((key, connection, _)) = all.into_iter().find(|(_, one, _)| is_it(one)) else {
+            return Ok(None);
+        };
+        let (config, key) = (self.bus.bucket(Bucket::Config), format!("held.{key}"));
+        if config.get::<Hold>(&key).await.map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        config.delete(&key).await.map_err(failed)?;
+        tracing::info!(
+            platform,
+            account,
+            "an operator has started {platform}:{account}"
+        );
+        Ok(Some(connection))
     }
 }
 
@@ -134,7 +160,8 @@ impl connections_server::Connections for Connections {
 }
 
 fn shown(connection: Connection) -> ConnectionLine {
-    let drained = connection.error.starts_with("drained");
+    let aside = ["drained", "stopped by an operator"];
+    let drained = aside.iter().any(|why| connection.error.starts_with(why));
     let code = match connection.state() {
         ConnectionState::Connected | ConnectionState::Connecting => None,
         ConnectionState::PermanentlyFailed => Some(Code::Credential),

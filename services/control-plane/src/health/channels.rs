@@ -35,7 +35,8 @@ pub(super) fn channels<'a>(
     (channels.into(), order, labels.into())
 }
 
-fn account(connection: &Connection) -> Value {
+/// One account, as lists of accounts show it.
+pub(crate) fn account(connection: &Connection) -> Value {
     let connected = connection.state() == ConnectionState::Connected;
     let running = !matches!(
         connection.state(),
@@ -62,7 +63,8 @@ fn account(connection: &Connection) -> Value {
     })
 }
 
-fn label(platform: &str) -> String {
+/// What people call a platform.
+pub(crate) fn label(platform: &str) -> String {
     match platform {
         "whatsapp" => "WhatsApp".into(),
         "imessage" => "iMessage".into(),

@@ -145,7 +145,11 @@ impl<A: Adapter> Hearing<A> {
             } else {
                 PROBE_EVERY
             };
-            tokio::time::sleep(pause).await;
+            self.control.probed();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.control.probe_wanted() => {}
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod capabilities;
 mod control;
 mod gates;
 mod hearing;
+mod hold;
 mod inbox;
 mod intents;
 mod janitor;
@@ -36,6 +37,7 @@ use proto::{
 use control::Control;
 use gates::Gates;
 use hearing::Hearing;
+use hold::Hold;
 use intents::Intents;
 use live::Live;
 use outbox::Outbox;
@@ -150,6 +152,7 @@ pub async fn run<A: Adapter>(
         status: status.clone(),
         retry: capabilities.retry,
     };
+    let hold = Hold::new(&bus, &account);
     let shard = subject::account(&account.platform, &account.name);
     let (platform, name) = (account.platform.clone(), account.key());
     let outbox = Outbox {
@@ -175,6 +178,7 @@ pub async fn run<A: Adapter>(
     drop(ready);
     let poll = format!("poll.{name}");
     loop {
+        hold.ended(&stop).await;
         let part = control.take_part(&stop);
         let hear = bus::owned(&bus, &poll, &poll, &part, |fence, lost| {
             live.hears(&fence);
@@ -190,9 +194,19 @@ pub async fn run<A: Adapter>(
             outbox.deliver(delivery)
         });
         let tidy = janitor::run(&bus, &part);
-        tokio::try_join!(hear, send, live.run(&bus, &part), tidy).context("the bus is closed")?;
+        let heed = async {
+            if hold.begun(&part).await {
+                control.hold();
+            }
+            Ok(())
+        };
+        tokio::try_join!(hear, send, live.run(&bus, &part), tidy, heed)
+            .context("the bus is closed")?;
         if stop.is_cancelled() {
             return Ok(());
+        }
+        if control.is_held() {
+            continue;
         }
         control
             .wait(&bus, &stop)
