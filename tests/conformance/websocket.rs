@@ -30,7 +30,6 @@ mod handshake;
 mod history;
 mod identity;
 mod methods;
-mod nodes;
 mod offers;
 mod page;
 mod runs;

@@ -30,7 +30,7 @@ async fn startup(call: &Call, params: history::History) -> Result<Value, Refusal
 }
 
 /// The agent and the session that a client means.
-pub(super) fn meant(
+fn meant(
     call: &Call,
     spelled: &str,
     agent: Option<&str>,

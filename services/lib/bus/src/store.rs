@@ -32,13 +32,11 @@ pub enum Bucket {
     Config,
     /// Keys under which operators sent messages, a week.
     Sends,
-    /// Nodes: what was approved of them, where they are connected.
-    Nodes,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
@@ -46,7 +44,6 @@ impl Bucket {
         Self::Devices,
         Self::Config,
         Self::Sends,
-        Self::Nodes,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -58,7 +55,6 @@ impl Bucket {
             Self::Devices => "devices",
             Self::Config => "config",
             Self::Sends => "sends",
-            Self::Nodes => "nodes",
         }
     }
 
