@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holds",
         "models",
         "voice",
+        "nodes",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

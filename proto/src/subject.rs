@@ -11,6 +11,8 @@
 //! | `ctl.<platform>.<account>.<verb>` | – | control-plane | the process that has the account |
 //! | `live.cancel` | – | router, control-plane | agent-bridge |
 //! | `live.announce` | – | control-plane | every replica of it |
+//! | `live.replica` | – | control-plane | every replica of it |
+//! | `live.mail.<replica>` | – | control-plane | that replica of it |
 //! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
 //! | `rpc.ledger.journey`, `rpc.ledger.outcome` | – | control-plane | ledger |
@@ -120,6 +122,12 @@ pub fn delta(to: &Address, session_key: &str) -> String {
     )
 }
 
+/// Where one replica of the control plane gets its mail, as [`crate::v1::NodeParcel`].
+#[must_use]
+pub fn mail(replica: &str) -> String {
+    format!("live.mail.{}", token(replica))
+}
+
 /// What republished events begin with.
 pub const LIVE_EVENTS: &str = "live.event.>";
 /// All events of sends of which nobody knows whether they arrived.
@@ -132,6 +140,8 @@ pub const CANCEL: &str = "live.cancel";
 pub const STARTED: &str = "live.started";
 /// Where the replicas of the control plane tell each other events for clients, as [`crate::v1::Announcement`].
 pub const ANNOUNCE: &str = "live.announce";
+/// Where the replicas of the control plane tell each other that they live, as [`crate::v1::ReplicaBeat`].
+pub const REPLICA: &str = "live.replica";
 /// Where the ledger answers [`crate::v1::TraceRequest`].
 pub const JOURNEY: &str = "rpc.ledger.journey";
 /// Where the ledger answers [`crate::v1::OutcomeRequest`].

@@ -30,6 +30,7 @@ mod handshake;
 mod history;
 mod identity;
 mod methods;
+mod nodes;
 mod offers;
 mod page;
 mod runs;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    handshake::{Grant, Program, Role},
+    handshake::{Claims, Grant, Program, Role},
     outbox::Outbox,
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) grant: Grant,
     pub(crate) program: Program,
+    /// What it says of itself, if it is a node.
+    pub(crate) claims: Option<Claims>,
     pub(crate) since_ms: i64,
     pub(crate) outbox: Outbox,
     /// Held while a message of this client is stored: the next one is stored after it.
@@ -30,6 +32,7 @@ impl Client {
             id,
             grant,
             program,
+            claims: None,
             since_ms: now_ms,
             outbox: Outbox::new(max_bytes),
             sending: tokio::sync::Mutex::default(),

@@ -86,6 +86,22 @@ impl Clients {
         self.noticed(client);
     }
 
+    /// The client `id`.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Client>> {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        present.get(id).cloned()
+    }
+
+    /// The newest connection of the node `id`.
+    pub(crate) fn node(&self, id: &str) -> Option<Arc<Client>> {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |client: &&Arc<Client>| {
+            client.grant.role == Role::Node && client.grant.device.as_deref() == Some(id)
+        };
+        let newest = present.values().filter(is_it);
+        newest.max_by_key(|client| client.since_ms).cloned()
+    }
+
     fn noticed(&self, client: &Client) {
         if client.is_seen() {
             self.presence_version.fetch_add(1, Ordering::Relaxed);

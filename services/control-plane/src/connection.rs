@@ -48,11 +48,21 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         request_id,
         grant,
         program,
+        claims,
     } = admitted;
     socket.allow(MAX_PAYLOAD_BYTES);
-    let client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
+    let mut client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
+    client.claims = claims;
     let client = Arc::new(client);
     gateway.clients.join(&client);
+    if let Some(claims) = &client.claims
+        && let Err(refusal) = gateway.node_arrives(&client, claims).await
+    {
+        gateway.clients.leave(&client);
+        let error = refusal.error(client.grant.protocol);
+        socket.queue(proto::ws::Response::new(&request_id, Err(&error)).text());
+        return socket.close(1013, &error.message).await;
+    }
     let welcome = hello(&gateway, &client);
     client
         .outbox
@@ -66,6 +76,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let end = connection.live(&mut socket).await;
     connection.gateway.clients.leave(&connection.client);
+    if connection.client.claims.is_some() {
+        connection.gateway.node_leaves(&connection.client).await;
+    }
     tracing::debug!(conn.id = %connection.client.id, ?end, "client `{}` left", connection.client.id);
     if let End::Close(code, reason) = end {
         socket.close(code, &reason).await;

@@ -26,7 +26,7 @@ mod params;
 mod rejection;
 
 pub(crate) use decide::{Grant, Secret};
-pub(crate) use params::{Program, Role};
+pub(crate) use params::{Claims, Program, Role};
 
 /// Largest frame of a client that has not proved who it is.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -38,6 +38,8 @@ pub(crate) struct Admitted {
     pub(crate) request_id: String,
     pub(crate) grant: Grant,
     pub(crate) program: Program,
+    /// What it says of itself, if it is a node.
+    pub(crate) claims: Option<Claims>,
 }
 
 /// How a socket ends.
@@ -118,6 +120,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(grant) => Ok(Admitted {
             request_id: request.id.into_owned(),
             grant,
+            claims: connect.claims(peer.address, peer.local),
             program: connect.client,
         }),
         Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol)),

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
 
 /// Events that this gateway tells.
-const EVENTS: [&str; 8] = [
+const EVENTS: [&str; 14] = [
     "connect.challenge",
     "agent",
     "chat",
@@ -28,6 +28,12 @@ const EVENTS: [&str; 8] = [
     "shutdown",
     "health",
     "voicewake.changed",
+    "node.pair.requested",
+    "node.pair.resolved",
+    "node.presence",
+    "node.hostStats",
+    "node.invoke.request",
+    "node.invoke.cancel",
 ];
 
 #[derive(Serialize)]

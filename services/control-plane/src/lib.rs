@@ -27,6 +27,7 @@ mod listen;
 mod live;
 mod meter;
 mod methods;
+mod nodes;
 mod once;
 mod outbox;
 mod page;
@@ -71,6 +72,13 @@ pub struct Config {
     pub max_unproved_per_address: usize,
     /// Bytes that may wait to be written to one client before it is closed as too slow.
     pub max_buffered_bytes: usize,
+    /// Commands that nodes may be asked for besides those of their platform; the dangerous ones, such as
+    /// `screen.record` or `sms.send`, are asked for only if they stand here.
+    pub node_commands_allow: Vec<String>,
+    /// Commands that no node is asked for.
+    pub node_commands_deny: Vec<String>,
+    /// Whether nodes of protocol 3 wait until an operator approves what they can do, as those of protocol 4 always do.
+    pub old_nodes_wait: bool,
 }
 
 impl Default for Config {
@@ -88,6 +96,9 @@ impl Default for Config {
             handshake_ms: 15_000,
             max_unproved_per_address: 32,
             max_buffered_bytes: 52_428_800,
+            node_commands_allow: Vec::new(),
+            node_commands_deny: Vec::new(),
+            old_nodes_wait: false,
         }
     }
 }
@@ -140,6 +151,10 @@ pub async fn serve(
         },
         async {
             health::keep(&gateway).await;
+            Ok(())
+        },
+        async {
+            nodes::keep(&gateway).await;
             Ok(())
         },
         async {

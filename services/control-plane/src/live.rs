@@ -13,7 +13,7 @@ use proto::{
 };
 use tokio::time::interval;
 
-use crate::{announce, clients::Audience, gateway::Gateway, runs::Tale};
+use crate::{announce, client::Client, clients::Audience, gateway::Gateway, runs::Tale};
 
 /// How often runs that fell silent are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -55,14 +55,14 @@ impl Heard {
                 () = gateway.stop.cancelled() => return,
                 Some((_, delta)) = self.deltas.next() => {
                     let tales = gateway.runs().delta(&delta, Instant::now(), now_ms());
-                    tell(gateway, &tales);
+                    tell(gateway, &delta.agent, &delta.session_key, &tales);
                 }
                 Some((_, event)) = self.events.next() => {
                     let tales = gateway.runs().happened(&event, Instant::now());
                     if !tales.is_empty() {
                         gateway.health.age();
                     }
-                    tell(gateway, &tales);
+                    tell(gateway, &event.agent, &event.session_key, &tales);
                 }
                 Some((_, announced)) = self.announced.next() => announce::pass_on(gateway, &announced),
                 _ = sweep.tick() => gateway.runs().forget(Instant::now()),
@@ -78,8 +78,21 @@ impl Heard {
     }
 }
 
-fn tell(gateway: &Gateway, tales: &[Tale]) {
+/// Tells whoever may read, and the nodes that asked to hear this session.
+fn tell(gateway: &Gateway, agent: &str, session_key: &str, tales: &[Tale]) {
+    if tales.is_empty() {
+        return;
+    }
+    let nodes = gateway.nodes.listeners.of(agent, session_key);
+    let nodes: Vec<_> = nodes
+        .iter()
+        .filter_map(|id| gateway.clients.find(id))
+        .collect();
     for tale in tales {
+        let known = |node: &&std::sync::Arc<Client>| node.grant.protocol >= tale.since_protocol;
+        for node in nodes.iter().filter(known) {
+            node.outbox.tell(&tale.event, tale.worth);
+        }
         let audience = Audience {
             protocols: (tale.since_protocol, 4),
             ..Audience::READERS

@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Busy(String),
     /// What it is about does not exist.
     NotFound(String),
+    /// As the protocol words it, with its details.
+    Told(Box<Error>),
 }
 
 /// How long a client waits before it tries again.
@@ -36,6 +38,7 @@ impl Refusal {
         };
         match self {
             Self::Invalid(message) | Self::NotFound(message) => invalid(message),
+            Self::Told(error) => (**error).clone(),
             Self::Conflict => Error {
                 details: Some(json!({"reason": "chat-request-conflict"})),
                 ..invalid("idempotencyKey was already used for another message; use a new one")
@@ -85,6 +88,8 @@ impl From<Refusal> for Status {
             Refusal::WrongRole(_) | Refusal::Missing(_) => Self::permission_denied(message),
             Refusal::Busy(_) => Self::unavailable(message),
             Refusal::NotFound(_) => Self::not_found(message),
+            Refusal::Told(error) if error.code == "UNAVAILABLE" => Self::unavailable(message),
+            Refusal::Told(_) => Self::failed_precondition(message),
         }
     }
 }

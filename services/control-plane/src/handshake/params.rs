@@ -1,5 +1,7 @@
 //! What a client says of itself in `connect`.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use serde::{Deserialize, Deserializer, de::Error as _, de::IgnoredAny};
 
 use crate::schema::{NOT_ALLOWED, Text};
@@ -42,25 +44,24 @@ pub(crate) struct Connect {
     pub(crate) min_protocol: u32,
     pub(crate) max_protocol: u32,
     pub(crate) client: Program,
-    /// Kinds of events that the program understands; all that are told need none.
-    #[serde(rename = "caps")]
-    _caps: Option<Vec<Text>>,
+    /// Of an operator, kinds of events that the program understands: all that are told need none. Of a node, what it
+    /// can do in general.
+    caps: Option<Vec<Text>>,
     pub(crate) role: Option<Text>,
     pub(crate) scopes: Option<Vec<Text>>,
     pub(crate) device: Option<Device>,
     #[serde(default)]
     pub(crate) auth: Auth,
-    /// Claims of a node; read when there are nodes.
-    #[serde(rename = "commands")]
-    _commands: Option<Vec<Text>>,
+    /// Of a node, what it can be asked for.
+    commands: Option<Vec<Text>>,
     #[serde(rename = "computerUse")]
     _computer_use: Option<IgnoredAny>,
     #[serde(rename = "workerRuns")]
     _worker_runs: Option<IgnoredAny>,
-    #[serde(rename = "permissions")]
-    _permissions: Option<IgnoredAny>,
-    #[serde(rename = "pathEnv")]
-    _path_env: Option<IgnoredAny>,
+    /// Of a node, what its person or system lets it do.
+    permissions: Option<BTreeMap<String, bool>>,
+    /// Of a node, where it looks for programs.
+    path_env: Option<String>,
     #[serde(rename = "modelCatalog")]
     _model_catalog: Option<IgnoredAny>,
     #[serde(rename = "locale")]
@@ -125,7 +126,35 @@ impl std::fmt::Debug for Auth {
     }
 }
 
+/// What a node says of itself, and where it says it from.
+#[derive(Clone, Debug)]
+pub(crate) struct Claims {
+    pub(crate) caps: Vec<String>,
+    pub(crate) commands: Vec<String>,
+    pub(crate) permissions: BTreeMap<String, bool>,
+    pub(crate) path_env: String,
+    pub(crate) address: IpAddr,
+    /// Nobody was asked about its device.
+    pub(crate) silent: bool,
+}
+
 impl Connect {
+    /// What it says of itself, if it is a node.
+    pub(crate) fn claims(&self, address: IpAddr, silent: bool) -> Option<Claims> {
+        let texts = |texts: &Option<Vec<Text>>| {
+            let texts = texts.iter().flatten();
+            texts.map(|text| text.0.clone()).collect()
+        };
+        (self.role() == Some(Role::Node)).then(|| Claims {
+            caps: texts(&self.caps),
+            commands: texts(&self.commands),
+            permissions: self.permissions.clone().unwrap_or_default(),
+            path_env: self.path_env.clone().unwrap_or_default(),
+            address,
+            silent,
+        })
+    }
+
     /// The role asked for; `None` for one that there is not.
     pub(crate) fn role(&self) -> Option<Role> {
         match self.role.as_deref() {

@@ -30,7 +30,7 @@ async fn startup(call: &Call, params: history::History) -> Result<Value, Refusal
 }
 
 /// The agent and the session that a client means.
-fn meant(
+pub(super) fn meant(
     call: &Call,
     spelled: &str,
     agent: Option<&str>,

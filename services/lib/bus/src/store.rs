@@ -32,11 +32,13 @@ pub enum Bucket {
     Config,
     /// Keys under which operators sent messages, a week.
     Sends,
+    /// Nodes: what was approved of them, where they are connected.
+    Nodes,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
@@ -44,6 +46,7 @@ impl Bucket {
         Self::Devices,
         Self::Config,
         Self::Sends,
+        Self::Nodes,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -55,6 +58,7 @@ impl Bucket {
             Self::Devices => "devices",
             Self::Config => "config",
             Self::Sends => "sends",
+            Self::Nodes => "nodes",
         }
     }
 
