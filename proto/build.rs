@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "models",
         "voice",
         "nodes",
+        "identity",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

@@ -13,6 +13,7 @@
 //! | `live.announce` | – | control-plane | every replica of it |
 //! | `live.replica` | – | control-plane | every replica of it |
 //! | `live.mail.<replica>` | – | control-plane | that replica of it |
+//! | `live.guess` | – | control-plane | every replica of it |
 //! | `live.started` | – | agent-bridge | ledger |
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
 //! | `rpc.ledger.journey`, `rpc.ledger.outcome` | – | control-plane | ledger |
@@ -142,6 +143,8 @@ pub const STARTED: &str = "live.started";
 pub const ANNOUNCE: &str = "live.announce";
 /// Where the replicas of the control plane tell each other that they live, as [`crate::v1::ReplicaBeat`].
 pub const REPLICA: &str = "live.replica";
+/// Where the replicas of the control plane tell each other who guesses at secrets, as [`crate::v1::Guess`].
+pub const GUESS: &str = "live.guess";
 /// Where the ledger answers [`crate::v1::TraceRequest`].
 pub const JOURNEY: &str = "rpc.ledger.journey";
 /// Where the ledger answers [`crate::v1::OutcomeRequest`].

@@ -3,7 +3,7 @@
 // node tests/browser/webchat.mjs [http://127.0.0.1:18789] [token]
 //
 // Address and token also come from OPENCLAW_URL and OPENCLAW_GATEWAY_TOKEN, the browser from CHROMIUM (else the usual
-// paths). Needs playwright-core where Node finds it (NODE_PATH works). Ends with 0 if all promises hold, 1 if one is
+// paths). OPENCLAW_CLAIM is a code of `openclaw pair`, which is used up. Needs playwright-core where Node finds it (NODE_PATH works). Ends with 0 if all promises hold, 1 if one is
 // broken, 77 if browser or playwright-core are missing.
 
 import assert from "node:assert/strict";
@@ -27,6 +27,7 @@ const DESK = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 
 const url = new URL("/", process.argv[2] ?? process.env.OPENCLAW_URL ?? "http://127.0.0.1:18789").href;
+const claim = process.env.OPENCLAW_CLAIM ?? "";
 const token = process.argv[3] ?? process.env.OPENCLAW_GATEWAY_TOKEN ?? "";
 const browser = await launch();
 let broken = 0;
@@ -65,6 +66,29 @@ await promise("a wrong token is told apart and the right one still opens", DESK,
   await page.click("#token-submit");
   await connected(page);
 });
+
+await promise("a one-time code leaves the address bar, and one that is good no more is told apart", DESK, async ({ page, sockets }) => {
+  const code = "ABCD-EFGH-JKLM-NPQR";
+  await page.goto(`${url}#claim=${code}`);
+  await page.waitForFunction(() => document.querySelector("#token-error")?.textContent.includes("openclaw pair"));
+  assert.equal(page.url(), url);
+  assert.ok(sockets.every((socket) => !socket.includes(code)));
+  await page.fill("#token", code.toLowerCase());
+  await page.click("#token-submit");
+  await page.waitForFunction(() => document.querySelector("#token-error")?.textContent.includes("openclaw pair"));
+  assert.equal(await page.evaluate(() => localStorage.length + sessionStorage.length), 0);
+});
+
+if (claim) {
+  await promise("a one-time code gives the browser a token of its own, which outlives the tab", DESK, async ({ page, context }) => {
+    await page.goto(`${url}#claim=${claim}`);
+    await connected(page);
+    assert.equal(page.url(), url);
+    const again = await context.newPage();
+    await again.goto(url);
+    await connected(again);
+  });
+}
 
 await promise("hi is answered, and a reload shows the same once", DESK, async ({ page }) => {
   await open(page);

@@ -22,9 +22,13 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod attacks;
 mod channels;
 mod chat;
+mod claims;
 mod crowd;
+mod device;
+mod devices;
 mod events;
 mod handshake;
 mod history;
@@ -33,7 +37,12 @@ mod methods;
 mod nodes;
 mod offers;
 mod page;
+mod pairing;
+mod replicas;
+mod revoked;
 mod runs;
+mod secret;
+mod tls;
 
 /// The shared secret of every gateway here.
 const TOKEN: &str = "token-of-the-test-gateway-0123456789";
@@ -59,20 +68,25 @@ impl Gateway {
 
     /// Another replica on the same bus.
     async fn replica(&self) -> Self {
-        Self::start_on(self.nats.clone(), |_| ()).await
+        self.replica_with(|_| ()).await
+    }
+
+    /// Another replica on the same bus, with other settings.
+    async fn replica_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(self.nats.clone(), change).await
     }
 
     async fn start_on(nats: Arc<Nats>, change: impl FnOnce(&mut Config)) -> Self {
         let bus = Bus::connect(nats.settings()).await.unwrap();
         let stop = CancellationToken::new();
-        let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (at, admin_at) = (web.local_addr().unwrap(), admin.local_addr().unwrap());
         let mut config = Config {
             token: TOKEN.into(),
             ..Config::default()
         };
         change(&mut config);
+        let web = TcpListener::bind((config.bind, 0)).await.unwrap();
+        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (at, admin_at) = (web.local_addr().unwrap(), admin.local_addr().unwrap());
         let ctx = chassis::Context::new(bus.clone(), stop.clone());
         let serving = tokio::spawn(control_plane::serve(ctx, config, web, admin));
         Self {

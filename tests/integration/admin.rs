@@ -27,6 +27,7 @@ use tonic::{
 mod commands;
 mod connections;
 mod dead;
+mod devices;
 mod queues;
 mod sending;
 mod standard;

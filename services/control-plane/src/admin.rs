@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use proto::v1::{
     connections_server::ConnectionsServer, dead_letters_server::DeadLettersServer,
-    intents_server::IntentsServer, journey_server::JourneyServer, messages_server::MessagesServer,
-    pairing_server::PairingServer, queues_server::QueuesServer, schedules_server::SchedulesServer,
-    sessions_server::SessionsServer,
+    devices_server::DevicesServer, intents_server::IntentsServer, journey_server::JourneyServer,
+    messages_server::MessagesServer, pairing_server::PairingServer, queues_server::QueuesServer,
+    schedules_server::SchedulesServer, sessions_server::SessionsServer,
 };
 use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -15,6 +15,7 @@ use tonic::transport::{Server, server::TcpIncoming};
 use crate::gateway::Gateway;
 use connections::Connections;
 use dead::Dead;
+use devices::Devices;
 use guard::Guarded;
 use journey::Journeys;
 use pairing::People;
@@ -28,6 +29,7 @@ mod code;
 mod connections;
 mod content;
 mod dead;
+mod devices;
 mod guard;
 mod journey;
 mod pairing;
@@ -61,6 +63,10 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) -> anyh
         .add_service(Guarded::new(
             gateway,
             PairingServer::new(People::new(bus())),
+        ))
+        .add_service(Guarded::new(
+            gateway,
+            DevicesServer::new(Devices::new(gateway)),
         ))
         .add_service(Guarded::new(
             gateway,

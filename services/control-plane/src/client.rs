@@ -1,7 +1,10 @@
 //! One client that was let in.
 
+use std::sync::OnceLock;
+
 use proto::ws;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +25,10 @@ pub(crate) struct Client {
     pub(crate) outbox: Outbox,
     /// Held while a message of this client is stored: the next one is stored after it.
     pub(crate) sending: tokio::sync::Mutex<()>,
+    /// SHA-256 of the token of its device, where it has one: when that is void, it leaves.
+    pub(crate) token: Option<Vec<u8>>,
+    leaving: CancellationToken,
+    why: OnceLock<(u16, &'static str)>,
 }
 
 impl Client {
@@ -36,7 +43,22 @@ impl Client {
             since_ms: now_ms,
             outbox: Outbox::new(max_bytes),
             sending: tokio::sync::Mutex::default(),
+            token: None,
+            leaving: CancellationToken::new(),
+            why: OnceLock::new(),
         }
+    }
+
+    /// Ends its connection with this close code and reason, unless it is ending already.
+    pub(crate) fn leave(&self, code: u16, reason: &'static str) {
+        let _ = self.why.set((code, reason));
+        self.leaving.cancel();
+    }
+
+    /// Done when its connection is to be ended: with which close code and reason.
+    pub(crate) async fn told_to_leave(&self) -> (u16, &'static str) {
+        self.leaving.cancelled().await;
+        self.why.get().copied().unwrap_or((1008, ""))
     }
 
     /// Whether others see it among those present: command lines and probes come and go unseen.

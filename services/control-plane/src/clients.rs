@@ -102,6 +102,18 @@ impl Clients {
         newest.max_by_key(|client| client.since_ms).cloned()
     }
 
+    /// The clients of a device.
+    pub(crate) fn of_device(&self, device: &str) -> Vec<Arc<Client>> {
+        self.chosen(|client| client.grant.device.as_deref() == Some(device))
+    }
+
+    /// The clients for which `wanted` is true.
+    pub(crate) fn chosen(&self, wanted: impl Fn(&Client) -> bool) -> Vec<Arc<Client>> {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let chosen = present.values().filter(|client| wanted(client));
+        chosen.cloned().collect()
+    }
+
     fn noticed(&self, client: &Client) {
         if client.is_seen() {
             self.presence_version.fetch_add(1, Ordering::Relaxed);

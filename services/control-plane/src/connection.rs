@@ -14,12 +14,14 @@ use tokio::{
 
 use crate::{
     client::Client,
+    devices::expel::expel,
     gateway::Gateway,
     handshake::{Admitted, End},
     hello::{MAX_PAYLOAD_BYTES, hello},
     meter,
     methods::{self, Call},
     refusal::Refusal,
+    secret::recheck,
     socket::{Socket, Turn},
 };
 
@@ -33,6 +35,8 @@ const UNREAD_BYTES: usize = 1024 * 1024;
 const BATCH_BYTES: usize = 64 * 1024;
 /// How long requests may take to end, and answers to be written, when the gateway stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the answers to a client that is told to leave may take: one of them may be what it leaves for.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// Calls that its role does not allow, after which a client is closed.
 const STRIKES: u32 = 10;
 
@@ -49,12 +53,17 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         grant,
         program,
         claims,
+        credentials,
+        secret,
     } = admitted;
     socket.allow(MAX_PAYLOAD_BYTES);
     let mut client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
     client.claims = claims;
+    client.token = credentials.hash;
     let client = Arc::new(client);
     gateway.clients.join(&client);
+    expel(&gateway, &client);
+    recheck(&gateway, &client, &secret);
     if let Some(claims) = &client.claims
         && let Err(refusal) = gateway.node_arrives(&client, claims).await
     {
@@ -63,7 +72,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         socket.queue(proto::ws::Response::new(&request_id, Err(&error)).text());
         return socket.close(1013, &error.message).await;
     }
-    let welcome = hello(&gateway, &client);
+    let welcome = hello(&gateway, &client, credentials.issued.as_ref());
     client
         .outbox
         .first(proto::ws::Response::new(&request_id, Ok(&welcome)).text());
@@ -111,6 +120,10 @@ impl Connection {
                     // A client that takes nothing is closed all the same.
                     let _ = tokio::time::timeout(GRACE, self.finish(socket)).await;
                     return End::Close(1012, "service restart".into());
+                }
+                (code, reason) = self.client.told_to_leave() => {
+                    let _ = tokio::time::timeout(LAST_WORDS, self.finish(socket)).await;
+                    return End::Close(code, reason.into());
                 }
                 Some(done) = self.running.next() => self.answer(done),
                 _ = ping.tick() => {

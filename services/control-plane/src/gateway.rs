@@ -2,24 +2,23 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
 };
 
 use bus::Bus;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     Config,
     clients::Clients,
+    devices::Devices,
     gate::Gate,
     handshake::Secret,
     health::Health,
     limiter::Limiter,
     nodes::Nodes,
     peer::{Origin, Rules},
-    recent::Recent,
     runs::Runs,
 };
 
@@ -29,10 +28,6 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MAX_UNPROVED: usize = 1024;
 /// TCP connections in all that have not become WebSockets.
 const MAX_WAITING: usize = 2048;
-/// Remote devices that wait to be approved.
-const MAX_UNPAIRED: usize = 256;
-/// How long such a device keeps the id of its request.
-const UNPAIRED_FOR: Duration = Duration::from_secs(300);
 
 /// What all connections of one gateway share.
 pub(crate) struct Gateway {
@@ -42,18 +37,18 @@ pub(crate) struct Gateway {
     pub(crate) closing: CancellationToken,
     pub(crate) config: Config,
     pub(crate) rules: Rules,
-    pub(crate) secret: Secret,
     pub(crate) limiter: Limiter,
     /// TCP connections that have not become WebSockets.
     pub(crate) waiting: Arc<Gate<IpAddr>>,
     /// WebSockets that have not proved who they are.
     pub(crate) unproved: Arc<Gate<(IpAddr, Origin)>>,
     pub(crate) clients: Clients,
+    pub(crate) devices: Devices,
     pub(crate) health: Health,
     pub(crate) nodes: Nodes,
     pub(crate) started: Instant,
+    secret: RwLock<Arc<Secret>>,
     runs: Mutex<Runs>,
-    unpaired: Mutex<Recent<String, (String, Instant)>>,
 }
 
 impl Gateway {
@@ -67,18 +62,30 @@ impl Gateway {
             stop: ctx.stop.clone(),
             closing: CancellationToken::new(),
             rules: Rules::new(&config)?,
-            secret: Secret::new(config.token.expose()),
+            secret: RwLock::new(Arc::new(Secret::new(config.token.expose()))),
             limiter: Limiter::default(),
             waiting: Gate::new(MAX_WAITING),
             unproved: Gate::new(MAX_UNPROVED),
             clients: Clients::default(),
+            devices: Devices::new(&ctx.bus),
             health: Health::new(&config.default_agent),
             nodes: Nodes::new(&ctx.bus, &config),
             started: Instant::now(),
             runs: Mutex::new(Runs::new()),
-            unpaired: Mutex::new(Recent::new(MAX_UNPAIRED)),
             config,
         })
+    }
+
+    /// The shared token as it is now.
+    pub(crate) fn secret(&self) -> Arc<Secret> {
+        let secret = self.secret.read().unwrap_or_else(PoisonError::into_inner);
+        secret.clone()
+    }
+
+    /// From now on the shared token is another.
+    pub(crate) fn change_secret(&self, secret: Secret) {
+        let mut own = self.secret.write().unwrap_or_else(PoisonError::into_inner);
+        *own = Arc::new(secret);
     }
 
     /// Which answers are being made. Held for a moment, never across an await.
@@ -90,20 +97,5 @@ impl Gateway {
     /// Milliseconds since it started.
     pub(crate) fn uptime_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Id of the request of a device to be approved: the same while it asks again and again.
-    pub(crate) fn pairing_request(&self, device: &str) -> String {
-        let mut unpaired = self.unpaired.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let fresh = |since: &Instant| now.duration_since(*since) < UNPAIRED_FOR;
-        match unpaired.find(device).filter(|(_, since)| fresh(since)) {
-            Some((id, _)) => id.clone(),
-            None => {
-                let id = Uuid::new_v4().to_string();
-                unpaired.note(device.to_owned(), (id.clone(), now));
-                id
-            }
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! From an open socket to a client that was let in, or to a close frame that says why not.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chassis::clock::now_ms;
 use proto::ws::{self, Error, Event, Malformed};
@@ -16,17 +19,21 @@ use crate::{
     schema,
     socket::{Socket, Turn},
 };
-use decide::{Facts, Verdict, decide, negotiate};
+use decide::negotiate;
+use pairing::Credentials;
 use params::Connect;
 use rejection::Rejection;
 
 mod decide;
 mod device;
+mod pairing;
 mod params;
+mod proof;
 mod rejection;
 
-pub(crate) use decide::{Grant, Secret};
+pub(crate) use decide::Grant;
 pub(crate) use params::{Claims, Program, Role};
+pub(crate) use proof::{Proof, Secret};
 
 /// Largest frame of a client that has not proved who it is.
 pub(crate) const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -40,6 +47,9 @@ pub(crate) struct Admitted {
     pub(crate) program: Program,
     /// What it says of itself, if it is a node.
     pub(crate) claims: Option<Claims>,
+    pub(crate) credentials: Credentials,
+    /// The shared token that it was judged by.
+    pub(crate) secret: Arc<Secret>,
 }
 
 /// How a socket ends.
@@ -117,11 +127,13 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         Err(rejection) => (Err(rejection), if connect.max_protocol < 4 { 3 } else { 4 }),
     };
     match outcome {
-        Ok(grant) => Ok(Admitted {
+        Ok((grant, credentials, secret)) => Ok(Admitted {
             request_id: request.id.into_owned(),
             grant,
             claims: connect.claims(peer.address, peer.local),
             program: connect.client,
+            credentials,
+            secret,
         }),
         Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol)),
     }
@@ -134,43 +146,29 @@ async fn judge(
     connect: &Connect,
     protocol: u8,
     nonce: &str,
-) -> Result<Grant, Rejection> {
+) -> Result<(Grant, Credentials, Arc<Secret>), Rejection> {
     let exempt = peer.local && peer.origin == Origin::Absent;
     let guesser = Guesser::new(peer.address, exempt);
     if let Some(left) = gateway.limiter.locked(guesser, Instant::now()) {
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         return Err(Rejection::limited(left_ms));
     }
-    let facts = Facts {
-        peer,
-        nonce,
-        now_ms: now_ms(),
-        secret: &gateway.secret,
-    };
-    match decide(connect, protocol, facts) {
-        Verdict::Granted(grant) => {
+    let secret = gateway.secret();
+    let outcome = pairing::weigh(gateway, &secret, peer, connect, protocol, nonce).await;
+    match &outcome {
+        // Of the shared token alone: who holds a lesser one could guess at it for ever.
+        Ok((grant, _)) if matches!(grant.proof, Proof::Owner | Proof::Secret) => {
             gateway.limiter.succeeded(guesser);
-            Ok(grant)
         }
-        Verdict::Unpaired(grant) => {
-            let device = grant.device.as_deref().unwrap_or_default();
-            let request = gateway.pairing_request(device);
-            tracing::info!(device.id = device, request.id = %request, "device `{device}` waits to be approved");
-            let scopes = grant.scopes.names();
-            Err(Rejection::unpaired(
-                protocol, &request, device, grant.role, &scopes,
-            ))
+        Err(rejection) if rejection.is_guess => {
+            let wait = gateway.limiter.failed(guesser, Instant::now());
+            meter::refused("auth");
+            tracing::warn!(client.address = %peer.address, "wrong credentials from {}", peer.address);
+            tokio::time::sleep(wait).await;
         }
-        Verdict::Rejected(rejection) => {
-            if rejection.is_guess {
-                let wait = gateway.limiter.failed(guesser, Instant::now());
-                meter::refused("auth");
-                tracing::warn!(client.address = %peer.address, "wrong credentials from {}", peer.address);
-                tokio::time::sleep(wait).await;
-            }
-            Err(rejection)
-        }
+        _ => {}
     }
+    outcome.map(|(grant, credentials)| (grant, credentials, secret))
 }
 
 fn refuse<S: AsyncRead + AsyncWrite + Unpin>(

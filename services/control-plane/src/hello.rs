@@ -10,6 +10,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::{
     client::Client,
     clients::TICK,
+    devices::token::Issued,
     gateway::{Gateway, VERSION},
     methods,
     scope::Scope,
@@ -19,7 +20,7 @@ use crate::{
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 26_214_400;
 
 /// Events that this gateway tells.
-const EVENTS: [&str; 14] = [
+const EVENTS: &[&str] = &[
     "connect.challenge",
     "agent",
     "chat",
@@ -34,6 +35,8 @@ const EVENTS: [&str; 14] = [
     "node.hostStats",
     "node.invoke.request",
     "node.invoke.cancel",
+    "device.pair.requested",
+    "device.pair.resolved",
 ];
 
 #[derive(Serialize)]
@@ -45,7 +48,7 @@ struct Hello<'a> {
     features: &'a RawValue,
     snapshot: Snapshot<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    auth: Option<Auth>,
+    auth: Option<Auth<'a>>,
     policy: Policy,
 }
 
@@ -70,7 +73,9 @@ struct Snapshot<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Auth {
+struct Auth<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_token: Option<&'a str>,
     role: &'static str,
     scopes: Vec<&'static str>,
     issued_at_ms: i64,
@@ -91,8 +96,8 @@ static FEATURES: LazyLock<Box<RawValue>> = LazyLock::new(|| {
     serde_json::value::to_raw_value(&features).expect("texts serialise")
 });
 
-/// What `client` learns when it is let in.
-pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
+/// What `client` learns when it is let in; `issued` is the token of its device.
+pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>) -> Box<RawValue> {
     let (grant, health, config) = (&client.grant, gateway.health.now(), &gateway.config);
     let admin = grant.scopes.allow(Scope::Admin);
     let agent = &config.default_agent;
@@ -116,7 +121,7 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
                 "defaultAgentId": agent, "mainKey": "main", "mainSessionKey": format!("agent:{agent}:main"),
                 "scope": "per-sender",
             }),
-            auth_mode: admin.then_some(if gateway.secret.is_set() {
+            auth_mode: admin.then_some(if gateway.secret().is_set() {
                 "token"
             } else {
                 "none"
@@ -124,9 +129,10 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client) -> Box<RawValue> {
         },
         // Protocol 3 told the rights only to those who showed a device.
         auth: (grant.protocol >= 4 || grant.device.is_some()).then(|| Auth {
+            device_token: issued.map(|issued| &*issued.token),
             role: grant.role.name(),
             scopes: grant.scopes.names(),
-            issued_at_ms: now_ms(),
+            issued_at_ms: issued.map_or_else(now_ms, |issued| issued.since_ms),
         }),
         policy: Policy {
             max_payload: MAX_PAYLOAD_BYTES,

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -16,6 +17,7 @@ mod announce;
 mod client;
 mod clients;
 mod connection;
+mod devices;
 mod gate;
 mod gateway;
 mod handshake;
@@ -37,8 +39,11 @@ mod refusal;
 mod runs;
 mod schema;
 mod scope;
+mod secret;
 mod socket;
+mod tls;
 mod turns;
+mod wire;
 
 /// The JSON Schema of the whole protocol: frames, methods with what they take and give, events.
 pub use schema::document as protocol;
@@ -53,7 +58,22 @@ pub struct Config {
     pub port: u16,
     /// The shared secret of operators, at least 16 characters. Empty asks for none, on this machine only.
     pub token: Secret,
-    /// Address of the gRPC admin API.
+    /// File that holds the token in place of `token`, such as a secret of a container. It is read again when it changes:
+    /// who came with the old token is closed at once.
+    pub token_file: PathBuf,
+    /// Serves page and WebSocket in TLS 1.3, with a certificate that the gateway makes for itself and keeps in `tls_dir`
+    /// unless `tls_certificate` names another. Its SHA-256 fingerprint is logged at the start.
+    pub tls: bool,
+    /// Certificate and those above it, PEM; with it page and WebSocket are served in TLS.
+    pub tls_certificate: PathBuf,
+    /// Its private key, PEM.
+    pub tls_key: PathBuf,
+    /// Folder for the certificate that the gateway makes. A relative path begins in the data folder.
+    pub tls_dir: PathBuf,
+    /// Allows addresses that others can reach without TLS: only where nobody else is in that network, as in a container
+    /// whose port is published to the own machine, or behind a proxy there that does the TLS.
+    pub plain_on_private_network: bool,
+    /// Address of the gRPC admin API, which is plain: through an SSH tunnel it is reached from elsewhere.
     pub admin_listen: SocketAddr,
     /// Pages besides the gateway's own that may connect, each `https://host[:port]`.
     pub allowed_origins: Vec<String>,
@@ -87,6 +107,12 @@ impl Default for Config {
             bind: Ipv4Addr::LOCALHOST.into(),
             port: 18789,
             token: Secret::default(),
+            token_file: PathBuf::new(),
+            tls: false,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            tls_dir: "tls".into(),
+            plain_on_private_network: false,
             admin_listen: (Ipv4Addr::LOCALHOST, 18790).into(),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -110,7 +136,8 @@ const SHORT_TOKEN_CHARS: usize = 16;
 ///
 /// # Errors
 /// When an address is taken or the settings are unsafe; the message says what to do.
-pub async fn run(ctx: chassis::Context, config: Config) -> anyhow::Result<()> {
+pub async fn run(ctx: chassis::Context, mut config: Config) -> anyhow::Result<()> {
+    secret::read_into(&mut config)?;
     let at = SocketAddr::new(config.bind, config.port);
     check(&config, at, config.admin_listen)?;
     let web = TcpListener::bind(at)
@@ -128,21 +155,28 @@ pub async fn run(ctx: chassis::Context, config: Config) -> anyhow::Result<()> {
 /// As [`run`].
 pub async fn serve(
     ctx: chassis::Context,
-    config: Config,
+    mut config: Config,
     web: TcpListener,
     admin: TcpListener,
 ) -> anyhow::Result<()> {
+    secret::read_into(&mut config)?;
     let (web_at, admin_at) = (web.local_addr()?, admin.local_addr()?);
     check(&config, web_at, admin_at)?;
+    let tls = tls::prepare(&config)?;
     let gateway = Arc::new(gateway::Gateway::new(&ctx, config).map_err(anyhow::Error::msg)?);
     let heard = live::Heard::begin(&gateway)
         .await
         .context("listening to live events")?;
-    tracing::info!(%web_at, %admin_at, "gateway listens on ws://{web_at}, admin API on {admin_at}");
+    gateway.devices.load().await.context("reading devices")?;
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    tracing::info!(%web_at, %admin_at, "gateway listens on {scheme}://{web_at}, admin API on {admin_at}");
+    if let Some(tls) = &tls {
+        tracing::info!(sha256 = %tls.fingerprint, "its certificate has the SHA-256 fingerprint {}", tls.fingerprint);
+    }
     drop(ctx.ready);
     tokio::try_join!(
         async {
-            listen::serve(&gateway, web).await;
+            listen::serve(&gateway, web, tls.map(|tls| tls.acceptor)).await;
             Ok(())
         },
         async {
@@ -158,6 +192,18 @@ pub async fn serve(
             Ok(())
         },
         async {
+            devices::expel::follow(&gateway).await;
+            Ok(())
+        },
+        async {
+            limiter::share(&gateway).await;
+            Ok(())
+        },
+        async {
+            secret::follow(&gateway).await;
+            Ok(())
+        },
+        async {
             clients::pulse(&gateway).await;
             Ok(())
         },
@@ -166,15 +212,29 @@ pub async fn serve(
     Ok(())
 }
 
-/// Refuses to be reachable from elsewhere without a token.
+/// Refuses to be reachable from elsewhere without a token, and without TLS.
 fn check(config: &Config, web: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     let token = &config.token;
-    for (setting, at) in [("bind", web), ("admin_listen", admin)] {
+    let secured = config.tls || !config.tls_certificate.as_os_str().is_empty();
+    for (setting, at, secured) in [("bind", web, secured), ("admin_listen", admin, false)] {
+        if at.ip().to_canonical().is_loopback() {
+            continue;
+        }
         anyhow::ensure!(
-            !token.is_empty() || at.ip().to_canonical().is_loopback(),
+            !token.is_empty(),
             "gateway.{setting} is {at}, which others can reach, but gateway.token is empty. Set gateway.token (or \
              OPENCLAW_GATEWAY_TOKEN) to a long random text, or set gateway.{setting} to a loopback address such as \
              127.0.0.1.",
+        );
+        anyhow::ensure!(
+            secured || config.plain_on_private_network,
+            "gateway.{setting} is {at}, which others can reach, but what is said there can be overheard. {} Or set it \
+             to 127.0.0.1 and come through an SSH tunnel or a tailnet. Only where nobody else is in that network, as in \
+             a container whose port is published to 127.0.0.1, set gateway.plain_on_private_network = true.",
+            match setting {
+                "bind" => "Set gateway.tls = true, or gateway.tls_certificate and gateway.tls_key.",
+                _ => "The admin API has no TLS of its own.",
+            },
         );
     }
     if !token.is_empty() && token.expose().chars().count() < SHORT_TOKEN_CHARS {
@@ -190,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_that_others_can_reach_needs_a_token() {
+    fn a_gateway_that_others_can_reach_needs_a_token_and_tls() {
         let (near, far): (SocketAddr, SocketAddr) =
             ("127.0.0.1:1".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
         let mut config = Config::default();
@@ -204,6 +264,13 @@ mod tests {
                 .contains("admin_listen")
         );
         config.token = "0123456789abcdef".into();
+        let refused = check(&config, far, near).unwrap_err().to_string();
+        assert!(refused.contains("gateway.tls = true"), "{refused}");
+        config.tls = true;
+        assert!(check(&config, far, near).is_ok());
+        let refused = check(&config, far, far).unwrap_err().to_string();
+        assert!(refused.contains("gateway.admin_listen"), "{refused}");
+        config.plain_on_private_network = true;
         assert!(check(&config, far, far).is_ok());
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }

@@ -1,13 +1,21 @@
 //! Who has guessed wrong too often: the one limiter of every way to prove who one is.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use proto::v1::Guess;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
 use crate::peer::household;
+
+mod share;
+
+pub(crate) use share::share;
 
 /// Wrong guesses within [`WINDOW`] that lock an address out.
 const GUESSES: u32 = 10;
@@ -22,10 +30,17 @@ const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest of these waits.
 const LAST_DELAY: Duration = Duration::from_secs(5);
 
-/// Counts wrong guesses by address.
-#[derive(Debug, Default)]
+/// Guesses that other replicas were not told of yet, at most; more are counted here alone.
+const UNTOLD: usize = 1024;
+
+/// Counts wrong guesses by address: its own at once, those of other replicas as it hears of them.
+#[derive(Debug)]
 pub(crate) struct Limiter {
+    /// Tells its own guesses from those of other replicas.
+    replica: String,
     records: Mutex<HashMap<Guesser, Record>>,
+    untold: Mutex<VecDeque<Guess>>,
+    told: Notify,
 }
 
 /// Who guesses.
@@ -54,6 +69,17 @@ impl Guesser {
     }
 }
 
+impl Default for Limiter {
+    fn default() -> Self {
+        Self {
+            replica: Uuid::new_v4().to_string(),
+            records: Mutex::default(),
+            untold: Mutex::default(),
+            told: Notify::new(),
+        }
+    }
+}
+
 impl Limiter {
     /// How long `who` is still locked out.
     pub(crate) fn locked(&self, who: Guesser, now: Instant) -> Option<Duration> {
@@ -65,6 +91,11 @@ impl Limiter {
 
     /// Counts a wrong guess; answer it after the wait that is returned.
     pub(crate) fn failed(&self, who: Guesser, now: Instant) -> Duration {
+        self.tell(who, false);
+        self.count(who, now)
+    }
+
+    fn count(&self, who: Guesser, now: Instant) -> Duration {
         let mut records = self.lock();
         if records.len() >= ADDRESSES && !records.contains_key(&who) {
             forget(&mut records, now);
@@ -93,7 +124,57 @@ impl Limiter {
 
     /// Forgets the wrong guesses of who has guessed right.
     pub(crate) fn succeeded(&self, who: Guesser) {
-        self.lock().remove(&who);
+        if self.lock().remove(&who).is_some() {
+            self.tell(who, true);
+        }
+    }
+
+    /// Counts what another replica heard.
+    fn heard(&self, guess: &Guess, now: Instant) {
+        let Ok(address) = guess.address.parse() else {
+            return;
+        };
+        let who = Guesser::new(address, false);
+        if guess.replica == self.replica {
+            return;
+        }
+        if guess.right {
+            self.lock().remove(&who);
+        } else {
+            self.count(who, now);
+        }
+    }
+
+    /// Puts a guess aside to be told; never waits. Programs on this machine are this machine's matter.
+    fn tell(&self, who: Guesser, right: bool) {
+        if who.exempt {
+            return;
+        }
+        let guess = Guess {
+            replica: self.replica.clone(),
+            address: who.address.to_string(),
+            right,
+        };
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        if untold.len() < UNTOLD {
+            untold.push_back(guess);
+            self.told.notify_one();
+        }
+    }
+
+    /// The next guess to be told to other replicas.
+    async fn untold(&self) -> Guess {
+        loop {
+            if let Some(guess) = self.next_untold() {
+                return guess;
+            }
+            self.told.notified().await;
+        }
+    }
+
+    fn next_untold(&self) -> Option<Guess> {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.pop_front()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Guesser, Record>> {
@@ -171,6 +252,35 @@ mod tests {
     }
 
     #[test]
+    fn what_another_replica_heard_counts_but_what_comes_back_does_not() {
+        let (one, other, now) = (Limiter::default(), Limiter::default(), Instant::now());
+        for _ in 0..GUESSES {
+            one.failed(far("192.0.2.1"), now);
+        }
+        let told = std::mem::take(&mut *one.untold.lock().unwrap());
+        assert_eq!(told.len(), 10);
+        for guess in &told {
+            one.heard(guess, now);
+            other.heard(guess, now);
+        }
+        assert_eq!(one.lock()[&far("192.0.2.1")].guesses, GUESSES);
+        assert_eq!(other.locked(far("192.0.2.1"), now), Some(LOCK));
+        let right = Guess {
+            replica: one.replica.clone(),
+            address: "192.0.2.1".into(),
+            right: true,
+        };
+        other.heard(&right, now);
+        assert_eq!(other.locked(far("192.0.2.1"), now), None);
+        assert!(
+            other.untold.lock().unwrap().is_empty(),
+            "nothing is told on"
+        );
+        one.failed(Guesser::new("127.0.0.1".parse().unwrap(), true), now);
+        assert!(one.untold.lock().unwrap().is_empty());
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let (limiter, now) = (Limiter::default(), Instant::now());
         for n in 0..ADDRESSES as u32 + 50 {
@@ -178,5 +288,6 @@ mod tests {
             limiter.failed(Guesser::new(address, false), now);
         }
         assert!(limiter.lock().len() <= ADDRESSES);
+        assert!(limiter.untold.lock().unwrap().len() <= UNTOLD);
     }
 }

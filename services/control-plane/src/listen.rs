@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration, time::Instant};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -15,13 +16,14 @@ use crate::{
     http, meter,
     peer::{Origin, Peer, household},
     socket::Socket,
+    wire::Wire,
 };
 
 /// Connections of one address that have not become WebSockets.
 const WAITING_PER_ADDRESS: usize = 256;
 /// Sockets of one address opened by pages that are not ours; they are let in only to hear why not.
 const FOREIGN_PER_ADDRESS: usize = 4;
-/// How long a request's head may take.
+/// How long a request's head may take, and before it the beginning of TLS.
 const HEAD: Duration = Duration::from_secs(10);
 /// Largest head of a request.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -29,7 +31,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Accepts until the gateway stops; then tells the clients, and returns when all have left.
-pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
+pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -37,7 +39,7 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => admit(gateway, &tasks, stream, from),
+            Ok((stream, from)) => admit(gateway, &tasks, stream, from, tls.clone()),
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -54,7 +56,13 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
     tasks.wait().await;
 }
 
-fn admit(gateway: &Arc<Gateway>, tasks: &TaskTracker, stream: TcpStream, from: SocketAddr) {
+fn admit(
+    gateway: &Arc<Gateway>,
+    tasks: &TaskTracker,
+    stream: TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
+) {
     let whose = household(from.ip());
     let Some(place) = gateway
         .waiting
@@ -71,18 +79,38 @@ fn admit(gateway: &Arc<Gateway>, tasks: &TaskTracker, stream: TcpStream, from: S
             let (gateway, sockets) = (gateway.clone(), sockets.clone());
             async move { http::answer(&gateway, &sockets, from.ip(), request).await }
         });
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
+        let served = async {
+            let Some(wire) = secure(stream, tls).await else {
+                return;
+            };
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD)
+                .max_buf_size(HEAD_BYTES)
+                .serve_connection(TokioIo::new(wire), service)
+                .with_upgrades();
+            let _ = served.await;
+        };
         tokio::select! {
-            _ = served => {}
+            () = served => {}
             () = place.lost() => {}
             () = closing.cancelled() => {}
         }
     });
+}
+
+/// The connection in TLS, where there is TLS; `None` when the other end does not get there in time.
+async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Wire> {
+    let Some(tls) = tls else {
+        return Some(Wire::Plain(stream));
+    };
+    match tokio::time::timeout(HEAD, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Wire::Tls(Box::new(stream))),
+        _ => {
+            meter::refused("tls");
+            None
+        }
+    }
 }
 
 /// A place among those who have not proved who they are; none where too many of the same address wait.
@@ -104,7 +132,7 @@ pub(crate) async fn websocket(
     place: Place<(std::net::IpAddr, Origin)>,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+    let Ok(parts) = upgraded.downcast::<TokioIo<Wire>>() else {
         return;
     };
     let mut socket = Socket::new(parts.io.into_inner(), &parts.read_buf, MAX_FRAME_BYTES);

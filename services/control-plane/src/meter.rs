@@ -6,7 +6,7 @@ pub(crate) fn connections(count: usize) {
         .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }
 
-/// A socket was refused or closed: `full`, `turned`, `handshake`, `auth`, `slow`; or an announcement was not understood: `announcement`.
+/// A socket was refused or closed: `full`, `turned`, `handshake`, `auth`, `slow`, `tls`; or an announcement was not understood: `announcement`.
 pub(crate) fn refused(why: &'static str) {
     metrics::counter!("openclaw_gateway_refused_total", "why" => why).increment(1);
 }

@@ -24,6 +24,7 @@ mod agents;
 mod channels;
 mod chat;
 mod commands;
+mod devices;
 mod models;
 mod nodes;
 mod sessions;
@@ -67,6 +68,7 @@ const FAMILIES: &[&[Method]] = &[
     commands::METHODS,
     models::METHODS,
     nodes::METHODS,
+    devices::METHODS,
     sessions::METHODS,
     system::METHODS,
     voice::METHODS,
@@ -231,7 +233,7 @@ fn shown(method: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scope::Scopes;
+    use crate::{handshake::Proof, scope::Scopes};
 
     fn grant(protocol: u8, role: Role, scopes: &[&str]) -> Grant {
         Grant {
@@ -239,6 +241,7 @@ mod tests {
             role,
             scopes: Scopes::granted(scopes.iter().copied()),
             device: None,
+            proof: Proof::Owner,
         }
     }
 

@@ -9,6 +9,19 @@ use network::Network;
 
 mod network;
 
+/// Headers that only a proxy sends: who comes with one is not on this machine, whatever it says.
+const FORWARDED: [&str; 9] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+    "tailscale-user-login",
+];
+
 /// What of the settings decides about peers.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -101,8 +114,7 @@ impl Rules {
     pub(crate) fn judge(&self, socket: IpAddr, headers: &HeaderMap) -> Result<Peer, Turned> {
         let socket = socket.to_canonical();
         let proxied = self.proxies.contains(&socket);
-        let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip"];
-        let forwarded = forwarded.iter().any(|name| headers.contains_key(*name));
+        let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
         let near = socket.is_loopback() || self.local.iter().any(|network| network.holds(socket));
         if near && forwarded && !proxied {
             return Err(Turned::Proxy);

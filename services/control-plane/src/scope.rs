@@ -78,6 +78,16 @@ impl Scopes {
         Self(scopes)
     }
 
+    /// Every scope.
+    pub(crate) fn all() -> Self {
+        Self(Scope::ALL.to_vec())
+    }
+
+    /// The first of them that `bound` does not allow.
+    pub(crate) fn beyond(&self, bound: &Self) -> Option<Scope> {
+        self.0.iter().copied().find(|&scope| !bound.allow(scope))
+    }
+
     /// Whether they include `wanted`: admin includes all, write includes read and talk.
     pub(crate) fn allow(&self, wanted: Scope) -> bool {
         let implied = matches!(wanted, Scope::Read | Scope::Talk);
@@ -89,6 +99,11 @@ impl Scopes {
     /// Their names, as asked.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|scope| scope.name()).collect()
+    }
+
+    /// Their names, for a record.
+    pub(crate) fn owned_names(&self) -> Vec<String> {
+        self.0.iter().map(|scope| scope.name().to_owned()).collect()
     }
 }
 

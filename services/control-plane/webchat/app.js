@@ -5,7 +5,7 @@ import { Connection, Interrupted, Refusal } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { newId } from "./device.js";
 import { Follow } from "./follow.js";
-import { Gate } from "./gate.js";
+import { Approval, Gate } from "./gate.js";
 import * as keep from "./keep.js";
 import { Log } from "./log.js";
 import { Status } from "./status.js";
@@ -39,7 +39,8 @@ const composer = new Composer(find("#composer"), {
   draft: (text) => started && keep.keepDraft(sessionName, text),
 });
 const status = new Status(document, { again: () => connection.tryNow() });
-const gate = new Gate(find("#gate"), find(".page"), { token: offer });
+const gate = new Gate(find("#gate"), find(".page"), { token: offer, claim: redeem });
+const approval = new Approval(find("#approval"), find(".page"));
 const connection = new Connection({ state: stateChanged, hello: greeted, event: happened, gap: () => refreshSoon() });
 
 start();
@@ -64,7 +65,8 @@ function start() {
   window.visualViewport?.addEventListener("resize", fit);
   setInterval(watch, 5_000);
   const token = address.token || keep.loadToken();
-  connection.offerToken(token);
+  if (address.claim) connection.offerClaim(address.claim);
+  else connection.offerToken(token);
   if (token && matchMedia("(hover: hover)").matches) composer.focus();
 }
 
@@ -72,6 +74,11 @@ function offer(token, onThisDevice) {
   remember = onThisDevice;
   gate.trying();
   connection.offerToken(token);
+}
+
+function redeem(code) {
+  gate.trying();
+  connection.offerClaim(code);
 }
 
 function forget() {
@@ -84,6 +91,8 @@ function forget() {
 function stateChanged(state) {
   status.show(state);
   document.body.dataset.connection = state.name;
+  if (state.name === "pairing") approval.show(state);
+  else if (state.name !== "connecting") approval.hide();
   if (state.name === "token") gate.show(state, remember);
   else if (gate.open && (state.name === "refused" || state.name === "waiting" || state.name === "pairing")) gate.hide();
   if (state.name !== "online") {
@@ -96,8 +105,8 @@ function stateChanged(state) {
 }
 
 async function greeted(hello) {
-  // A token is kept only once it has opened the gate.
-  keep.keepToken(connection.token, remember);
+  // A token is kept only once it has opened the gate; one that opens it for this browser alone, for good.
+  keep.keepToken(connection.token, remember || connection.ownToken);
   if (gate.open) {
     gate.hide();
     composer.focus();

@@ -46,6 +46,7 @@ export class Connection {
   hello = null;
   #socket = null;
   #token = "";
+  #claim = "";
   #waiting = new Map();
   #attempts = 0;
   #timer = 0;
@@ -64,12 +65,27 @@ export class Connection {
     document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
   }
 
+  /** Whether the token that worked belongs to this browser alone. */
+  get ownToken() {
+    return Boolean(this.#token) && this.#token === this.hello?.auth?.deviceToken;
+  }
+
   /** Connects with this token, dropping whatever connection there is. */
   offerToken(token) {
+    this.#offer(token, "");
+  }
+
+  /** Connects with a one-time code; the gateway then gives this browser a token of its own. */
+  offerClaim(code) {
+    this.#offer("", code);
+  }
+
+  #offer(token, claim) {
     this.#token = token;
+    this.#claim = claim;
     this.#attempts = 0;
     this.#drop();
-    if (token) this.#connect();
+    if (token || claim) this.#connect();
     else this.#become({ name: "token", why: "", until: 0 });
   }
 
@@ -179,7 +195,7 @@ export class Connection {
       role: ROLE,
       scopes: SCOPES,
       caps: [],
-      auth: { token: this.#token },
+      auth: this.#claim ? { bootstrapToken: this.#claim } : { token: this.#token },
       locale: navigator.language || "en",
       userAgent: navigator.userAgent,
     };
@@ -192,6 +208,10 @@ export class Connection {
       clearTimeout(this.#timer);
       this.hello = hello;
       this.#attempts = 0;
+      if (this.#claim && hello.auth?.deviceToken) {
+        this.#token = hello.auth.deviceToken;
+        this.#claim = "";
+      }
       this.#heard();
       this.#become({ name: "online" });
       this.#on.hello(hello);
@@ -213,6 +233,13 @@ export class Connection {
     if (code === "PAIRING_REQUIRED" || text.startsWith("pairing required")) {
       const until = error.details.pauseReconnect ? 0 : Date.now() + (error.retryAfterMs || PAIRING_PAUSE_MS);
       return { name: "pairing", requestId: error.details.requestId ?? "", until };
+    }
+    if (code === "AUTH_BOOTSTRAP_TOKEN_INVALID") {
+      this.#claim = "";
+      return { name: "token", why: "claim", until: 0 };
+    }
+    if (code === "AUTH_SCOPE_MISMATCH") {
+      return { name: "refused", why: `The gateway gives this browser less than the page needs: ${error.message}` };
     }
     if (code === "PROTOCOL_MISMATCH" || code === "CLIENT_VERSION_MISMATCH" || text.includes("protocol mismatch")) {
       return { name: "refused", why: "This page and the gateway are not of the same version. Reload the page." };

@@ -28,7 +28,7 @@ export async function signConnect({ client, role, scopes, auth }, { nonce, ts })
       role,
       scopes.join(","),
       signedAt,
-      auth.token ?? "",
+      auth.token ?? auth.bootstrapToken ?? "",
       nonce,
       platform,
       "",

@@ -1,4 +1,63 @@
-// The form that asks for the gateway's token.
+// The forms before the page: one asks for the gateway's token, one says how this browser is let in.
+
+/** A one-time code as `openclaw pair` prints it, in groups; people type small letters, or blanks between. */
+const CODE = /^(?:[A-HJ-NP-Z2-9]{4}[-\s]){3}[A-HJ-NP-Z2-9]{4}$/i;
+
+/** What an operator runs to approve a request, or to see which one to approve. */
+export function approvalCommand(requestId) {
+  return /^[\w-]+$/.test(requestId) ? `openclaw devices approve ${requestId}` : "openclaw devices list";
+}
+
+/** Shows the command that lets this browser in while it waits for somebody to run it. */
+export class Approval {
+  #dialog;
+  #page;
+  #command;
+  #said;
+
+  /** `page` is out of reach while it is shown. */
+  constructor(section, page) {
+    this.#dialog = section;
+    this.#page = page;
+    this.#command = section.querySelector("#approval-command");
+    this.#said = section.querySelector("#approval-said");
+    section.querySelector("form").addEventListener("submit", async (event) => {
+      event.preventDefault();
+      try {
+        await navigator.clipboard.writeText(this.#command.textContent);
+        this.#said.textContent = "Copied.";
+      } catch {
+        getSelection()?.selectAllChildren(this.#command);
+        this.#said.textContent = "Marked; copy it with the keyboard.";
+      }
+    });
+  }
+
+  get open() {
+    return !this.#dialog.hidden;
+  }
+
+  show({ requestId }) {
+    const command = approvalCommand(requestId);
+    if (this.open && this.#command.textContent === command) return;
+    this.#command.textContent = command;
+    this.#said.textContent = "";
+    this.#dialog.hidden = false;
+    this.#page.inert = true;
+    this.#dialog.querySelector("#approval-copy").focus();
+  }
+
+  hide() {
+    if (!this.open) return;
+    this.#dialog.hidden = true;
+    this.#page.inert = false;
+  }
+}
+
+const TROUBLE = {
+  wrong: "The gateway does not know this token. Look again: it may have changed.",
+  claim: "This code is used up or has run out. Make a new one with: openclaw pair",
+};
 
 export class Gate {
   #dialog;
@@ -10,7 +69,7 @@ export class Gate {
   #submit;
   #unlocking = 0;
 
-  /** `page` is out of reach while the form is open. `on`: { token(token, remember) }, called when one is offered. */
+  /** `page` is out of reach while the form is open. `on`: { token(token, remember), claim(code) }, called when one is offered. */
   constructor(section, page, on) {
     this.#dialog = section;
     this.#page = page;
@@ -28,7 +87,8 @@ export class Gate {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const token = this.#input.value.trim();
-      if (token) on.token(token, this.#remember.checked);
+      if (CODE.test(token)) on.claim(token);
+      else if (token) on.token(token, this.#remember.checked);
       else this.#say("Paste the token first.");
     });
   }
@@ -37,13 +97,13 @@ export class Gate {
     return !this.#dialog.hidden;
   }
 
-  /** `why`: "" asks, "wrong" says that the last one failed, "locked" counts down to `until`. */
+  /** `why`: "" asks, "wrong" and "claim" say that the last token or code failed, "locked" counts down to `until`. */
   show({ why, until }, remember) {
     if (!this.open) this.#remember.checked = remember;
     this.#dialog.hidden = false;
     this.#page.inert = true;
     this.#busy(false);
-    this.#say(why === "wrong" ? "The gateway does not know this token. Look again: it may have changed." : "");
+    this.#say(TROUBLE[why] ?? "");
     clearInterval(this.#unlocking);
     if (why === "locked") {
       this.#count(until);

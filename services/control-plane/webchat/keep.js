@@ -4,16 +4,17 @@ const TOKEN = "openclaw.token";
 const tab = () => sessionStorage;
 const device = () => localStorage;
 
-/** Token and session named in the address fragment; the token is taken out of the address bar at once. */
+/** Token, one-time code and session named in the address fragment; secrets leave the address bar at once. */
 export function fromAddress() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const token = fragment.get("token")?.trim() ?? "";
+  const claim = fragment.get("claim")?.trim().slice(0, 64) ?? "";
   const session = fragment.get("session")?.trim().slice(0, 256) ?? "";
-  if (fragment.has("token")) {
+  if (fragment.has("token") || fragment.has("claim")) {
     const rest = session ? `#session=${encodeURIComponent(session)}` : "";
     history.replaceState(null, "", location.pathname + location.search + rest);
   }
-  return { token, session };
+  return { token, claim, session };
 }
 
 /** The token that worked last, or "". */

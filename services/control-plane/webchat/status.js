@@ -1,5 +1,6 @@
 // Says how the connection stands: in the header in two words, above the composer in a sentence.
 
+import { approvalCommand } from "./gate.js";
 import { element } from "./prose.js";
 
 export class Status {
@@ -80,7 +81,7 @@ function words({ name, again, why, requestId }) {
     case "pairing":
       return {
         label: "Needs approval",
-        sentence: `This browser waits for approval on the gateway${requestId ? `, request ${requestId}` : ""}.`,
+        sentence: `This browser waits for approval on the gateway: ${approvalCommand(requestId)}`,
         action: "Check now",
         tone: "busy",
       };

@@ -11,8 +11,8 @@ use crate::remote::{Options, Remote};
 use crate::servers::child;
 use crate::services::Kind;
 use crate::{
-    Settings, config, connections, dead, doctor, gateway, pairing, queues, send, services,
-    sessions, trace, unknown,
+    Settings, config, connections, dead, devices, doctor, gateway, pair, pairing, queues, send,
+    services, sessions, trace, unknown,
 };
 
 /// The environment variable that names the settings file.
@@ -55,6 +55,20 @@ enum Command {
         options: Options,
         #[command(subcommand)]
         command: pairing::Command,
+    },
+    /// Programs and browsers that may connect: which wait, which were let in; approves, rejects, revokes.
+    Devices {
+        #[command(flatten)]
+        options: Options,
+        #[command(subcommand)]
+        command: devices::Command,
+    },
+    /// Makes a link and a code with which one more browser or program is let in, once.
+    Pair {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        wanted: pair::Wanted,
     },
     /// Messages that were given up: looks at them, puts them back, throws them away.
     Dead {
@@ -153,6 +167,14 @@ fn act(line: CommandLine) -> anyhow::Result<ExitCode> {
         Command::Pairing { options, command } => {
             let (runtime, remote) = ask(&options)?;
             runtime.block_on(pairing::run(&remote, &command))?;
+        }
+        Command::Devices { options, command } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(devices::run(&remote, &command))?;
+        }
+        Command::Pair { options, wanted } => {
+            let (runtime, remote) = ask(&options)?;
+            runtime.block_on(pair::run(&remote, &read()?, &wanted))?;
         }
         Command::Dead { options, command } => {
             let (runtime, remote) = ask(&options)?;

@@ -24,8 +24,11 @@ pub(crate) const HEALTH: SocketAddr =
 pub(crate) async fn run(home: &Home, mut settings: Settings) -> anyhow::Result<()> {
     let _log = log::begin(&settings.log, "openclaw");
     let _lock = home.lock()?;
-    if settings.gateway.token.is_empty() {
-        settings.gateway.token = home.token_or_new()?;
+    let gateway = &mut settings.gateway;
+    if gateway.token.is_empty() && gateway.token_file.as_os_str().is_empty() {
+        gateway.token = home.token_or_new()?;
+        // Whoever writes another into it need not restart anything.
+        gateway.token_file = home.token_file();
     }
     settings.complete(home);
     let page = free("page", settings.page_address(), "OPENCLAW_GATEWAY_PORT")?;
@@ -98,6 +101,7 @@ impl Settings {
     pub(crate) fn complete(&mut self, home: &Home) {
         self.ledger.path = home.join(&self.ledger.path);
         self.media.dir = home.join(&self.media.dir);
+        self.gateway.tls_dir = home.join(&self.gateway.tls_dir);
     }
 
     /// Uses the servers that were started.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::home::Home;
-use crate::{Settings, services};
+use crate::{Settings, pair, services};
 
 /// Pause between two looks whether all is ready.
 const LOOK: Duration = Duration::from_millis(20);
@@ -37,14 +37,28 @@ pub(crate) async fn when_ready(board: &Board, settings: &Settings, home: &Home) 
     // The token is for the person at the terminal; what is not a terminal may be kept as a log.
     let terminal = std::io::stderr().is_terminal();
     eprintln!("{}", text(settings, home, terminal));
+    if !terminal {
+        claim(settings, home).await;
+    }
+}
+
+/// Once all is ready, says how the first device is let in: a claim is good once and for minutes, so that it may stand in
+/// the log of a container, where the token may not.
+pub(crate) async fn first_device(board: &Board, settings: &Settings, home: &Home) {
+    while !board.waiting().is_empty() {
+        sleep(LOOK).await;
+    }
+    claim(settings, home).await;
+}
+
+async fn claim(settings: &Settings, home: &Home) {
+    if let Some(text) = pair::first(settings, home).await {
+        eprintln!("\nNo device was let in yet.\n\n{text}\n\n`openclaw pair` makes another.");
+    }
 }
 
 fn text(settings: &Settings, home: &Home, with_token: bool) -> String {
-    let page = settings.page_address();
-    let page = match page.ip() {
-        ip if ip.is_unspecified() => format!("http://127.0.0.1:{}/", page.port()),
-        _ => format!("http://{page}/"),
-    };
+    let page = settings.page_url();
     let token = match with_token {
         // In the fragment, which browsers send to nobody.
         true => format!("#token={}", settings.gateway.token.expose()),

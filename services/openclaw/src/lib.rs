@@ -15,10 +15,12 @@ pub mod command;
 mod config;
 mod connections;
 mod dead;
+mod devices;
 mod doctor;
 mod gateway;
 mod greeting;
 pub mod home;
+mod pair;
 mod pairing;
 mod queues;
 mod remote;
@@ -166,6 +168,17 @@ impl Settings {
     /// Where the page and the WebSocket are.
     fn page_address(&self) -> SocketAddr {
         SocketAddr::new(self.gateway.bind, self.gateway.port)
+    }
+
+    /// Where browsers of this machine reach the page, with a slash at the end.
+    fn page_url(&self) -> String {
+        let (page, gateway) = (self.page_address(), &self.gateway);
+        let secured = gateway.tls || !gateway.tls_certificate.as_os_str().is_empty();
+        let scheme = if secured { "https" } else { "http" };
+        match page.ip() {
+            ip if ip.is_unspecified() => format!("{scheme}://127.0.0.1:{}/", page.port()),
+            _ => format!("{scheme}://{page}/"),
+        }
     }
 
     /// Where the admin API is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use chassis::Secret;
 use clap::Args;
 use serde_json::Value;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to be reached.
 const REACH: Duration = Duration::from_secs(10);
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Options {
     /// Where the admin API listens, as host:port; else as the settings say.
     #[arg(long, global = true, value_name = "ADDRESS")]
@@ -67,7 +68,9 @@ impl Remote {
             None => settings.admin_address().to_string(),
         };
         let token = Some(settings.gateway.token.clone()).filter(|token| !token.is_empty());
-        let token = token.or_else(|| home.token()).with_context(|| {
+        let in_file = || std::fs::read_to_string(&settings.gateway.token_file).ok();
+        let in_file = || in_file().map(|text| Secret::from(text.trim()));
+        let token = token.or_else(in_file).or_else(|| home.token()).with_context(|| {
             format!(
                 "no token: set OPENCLAW_GATEWAY_TOKEN, or name the gateway's data folder with --data \
                  (looked into {})",

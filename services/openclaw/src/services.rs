@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::home::Home;
-use crate::{Settings, terminal};
+use crate::{Settings, greeting, terminal};
 
 /// Pauses before a service that ended is started again, from first to longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -158,8 +158,18 @@ pub(crate) async fn run_one(
     let mut frame = frame::Settings::new(&name, settings.bus(&format!("openclaw {name}")));
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     frame.health = settings.health.address_or(free)?;
-    frame::run(frame, stop, |stage| {
-        service.work(stage.context(&name), &settings)
+    frame::run(frame, stop, |stage| async {
+        let board = stage.board.clone();
+        let work = service.work(stage.context(&name), &settings);
+        drop(stage);
+        if !matches!(service, Service::ControlPlane) {
+            return work.await;
+        }
+        let greet = greeting::first_device(&board, &settings, home);
+        tokio::select! {
+            ended = work => ended,
+            never = async { greet.await; std::future::pending().await } => never,
+        }
     })
     .await
 }

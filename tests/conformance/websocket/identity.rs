@@ -1,67 +1,15 @@
 //! Who is let in: the secret, the device, the page, and who guesses too often.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chassis::clock::now_ms;
-use ed25519_dalek::{Signer, SigningKey};
-use sha2::{Digest, Sha256};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use super::*;
-
-/// The error of a client that must be refused, and how its socket was closed.
-async fn refused(client: &mut Client, params: Value) -> (Value, Heard) {
-    let Heard::Frame(answer) = client.connect(params).await else {
-        panic!("closed without an answer")
-    };
-    assert_eq!(answer["ok"], false, "{answer}");
-    (answer["error"].clone(), client.next_answer().await)
-}
+use super::{
+    device::{Device, refused},
+    *,
+};
 
 /// `params` with a device that signed them as clients of signature `version` do.
-async fn signed(client: &mut Client, version: u8, mut params: Value, late_ms: i64) -> Value {
-    let challenge = client.event("connect.challenge").await;
-    let nonce = challenge["payload"]["nonce"].as_str().unwrap();
-    let key = SigningKey::from_bytes(&[7; 32]);
-    let public = key.verifying_key().to_bytes();
-    let id: String = Sha256::digest(public)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let signed_at = now_ms() - late_ms;
-    let text = |pointer: &str| {
-        params
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let scopes: Vec<_> = params["scopes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    let mut line = format!(
-        "v{version}|{id}|{}|{}|{}|{}|{signed_at}|{}",
-        text("/client/id"),
-        text("/client/mode"),
-        text("/role"),
-        scopes.join(","),
-        text("/auth/token")
-    );
-    if version >= 2 {
-        line += &format!("|{nonce}");
-    }
-    if version >= 3 {
-        line += &format!("|{}|", text("/client/platform"));
-    }
-    let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(line.as_bytes()).to_bytes());
-    params["device"] = json!({
-        "id": id, "publicKey": BASE64_URL_SAFE_NO_PAD.encode(public), "signature": signature, "signedAt": signed_at,
-    });
-    if version >= 2 {
-        params["device"]["nonce"] = json!(nonce);
-    }
-    params
+async fn signed(client: &mut Client, version: u8, params: Value, late_ms: i64) -> Value {
+    Device::new(7).sign(client, version, params, late_ms).await
 }
 
 /// What is done to a device's proof, the message of the refusal, and its code.

@@ -30,7 +30,7 @@ async fn openclaw(desk: &Desk, words: &[&str]) -> Output {
 }
 
 /// What it prints when all is well.
-async fn says(desk: &Desk, words: &[&str]) -> String {
+pub(super) async fn says(desk: &Desk, words: &[&str]) -> String {
     let output = openclaw(desk, words).await;
     let (out, err) = (
         String::from_utf8(output.stdout).unwrap(),
@@ -41,13 +41,13 @@ async fn says(desk: &Desk, words: &[&str]) -> String {
 }
 
 /// What it complains about when not.
-async fn complains(desk: &Desk, words: &[&str]) -> String {
+pub(super) async fn complains(desk: &Desk, words: &[&str]) -> String {
     let output = openclaw(desk, words).await;
     assert!(!output.status.success(), "{words:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn json(text: &str) -> Value {
+pub(super) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 

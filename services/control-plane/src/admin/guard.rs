@@ -95,7 +95,7 @@ fn admit(
         );
         return at_once(Code::RateLimit.refuse(Grpc::ResourceExhausted, text));
     }
-    if !gateway.secret.is_set() {
+    if !gateway.secret().is_set() {
         return at_once(unauthenticated(
             "the admin API takes a token: set gateway.token (or OPENCLAW_GATEWAY_TOKEN) and restart the gateway",
         ));
@@ -108,7 +108,7 @@ fn admit(
             "send the gateway's token as metadata `authorization: Bearer <token>`",
         ));
     };
-    if !gateway.secret.is(token.trim()) {
+    if !gateway.secret().is(token.trim()) {
         meter::refused("auth");
         let wait = gateway.limiter.failed(guesser, Instant::now());
         let wrong = "this is not the gateway's token; see gateway.token in the settings";

@@ -1,14 +1,15 @@
-//! Who is let in, and with which rights: a pure decision on what the client said and where it is.
+//! Who is let in, and with which rights: a pure decision on what the client said, where it is, and what is on record.
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use proto::v1::{Device, DeviceClaim, DeviceFacts};
 
 use super::{
     device::{Challenge, verify},
     params::{Connect, Role},
+    proof::{Known, Proof, Secret, prove},
     rejection::Rejection,
 };
 use crate::{
+    devices::{record, wish::Upgrade},
     peer::{Origin, Peer},
     scope::Scopes,
 };
@@ -22,17 +23,15 @@ const SKEW_MS: u64 = 120_000;
 /// The same for protocol 3, whose clients read their own clock.
 const OLD_SKEW_MS: u64 = 600_000;
 
-/// The shared secret, kept as its hash: comparing takes the same time whatever is compared.
-#[derive(Clone)]
-pub(crate) struct Secret(Option<[u8; 32]>);
-
 /// What the decision is made from besides the client's own words.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) peer: &'a Peer,
-    pub(crate) nonce: &'a str,
-    pub(crate) now_ms: i64,
     pub(crate) secret: &'a Secret,
+    /// The record of its device.
+    pub(crate) record: Option<&'a Device>,
+    /// The claim that it shows, if that is good for its device.
+    pub(crate) claim: Option<&'a DeviceClaim>,
 }
 
 /// What a client may do once it is let in. Nothing after the handshake works without one.
@@ -44,6 +43,8 @@ pub(crate) struct Grant {
     pub(crate) scopes: Scopes,
     /// Id of the device, where one was shown and proved.
     pub(crate) device: Option<String>,
+    /// How it proved that it may come.
+    pub(crate) proof: Proof,
 }
 
 /// The decision.
@@ -51,28 +52,12 @@ pub(crate) struct Grant {
 pub(crate) enum Verdict {
     /// Let in.
     Granted(Grant),
+    /// Let in once it is on record that its device is approved for what it asks.
+    Approved(Grant),
     /// Everything is right, but a person must approve the device first.
-    Unpaired(Grant),
+    Unpaired(Grant, Upgrade),
     /// Not let in.
     Rejected(Rejection),
-}
-
-impl Secret {
-    /// Of the settings' token; an empty one means that none is asked for.
-    pub(crate) fn new(token: &str) -> Self {
-        Self((!token.is_empty()).then(|| Sha256::digest(token).into()))
-    }
-
-    /// Whether there is one.
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether `guess` is it. Never true where there is none.
-    pub(crate) fn is(&self, guess: &str) -> bool {
-        let guess: [u8; 32] = Sha256::digest(guess).into();
-        self.0.as_ref().is_some_and(|own| own.ct_eq(&guess).into())
-    }
 }
 
 /// The protocol that both sides speak: 3 or 4.
@@ -87,74 +72,140 @@ pub(crate) fn negotiate(connect: &Connect) -> Result<u8, Rejection> {
     Ok(if max >= NEWEST { 4 } else { 3 })
 }
 
-/// Decides, in the order of the reference: role, page, device, secret, whether a device is needed, pairing, scopes.
-pub(crate) fn decide(connect: &Connect, protocol: u8, facts: Facts<'_>) -> Verdict {
-    match judge(connect, protocol, facts) {
-        Ok(grant) if grant.device.is_some() && !facts.peer.local => Verdict::Unpaired(grant),
-        Ok(grant) => Verdict::Granted(grant),
-        Err(rejection) => Verdict::Rejected(rejection),
-    }
-}
-
-fn judge(connect: &Connect, protocol: u8, facts: Facts<'_>) -> Result<Grant, Rejection> {
+/// The first half of the decision, in the order of the reference: role, page, device. Nothing is looked up for who does
+/// not pass it.
+///
+/// # Errors
+/// Why it does not.
+pub(crate) fn screen(
+    connect: &Connect,
+    protocol: u8,
+    peer: &Peer,
+    nonce: &str,
+    now_ms: i64,
+) -> Result<Role, Rejection> {
     let role = connect
         .role()
         .ok_or_else(|| Rejection::invalid("invalid role"))?;
-    let program = &connect.client;
-    match facts.peer.origin {
+    match peer.origin {
         Origin::Foreign => return Err(Rejection::origin()),
-        Origin::Absent if program.is_page() => return Err(Rejection::origin()),
+        Origin::Absent if connect.client.is_page() => return Err(Rejection::origin()),
         _ => {}
     }
-    let device = connect.device.as_ref();
-    if let Some(device) = device {
+    if let Some(device) = &connect.device {
         let challenge = Challenge {
-            nonce: facts.nonce,
-            now_ms: facts.now_ms,
+            nonce,
+            now_ms,
             skew_ms: if protocol < 4 { OLD_SKEW_MS } else { SKEW_MS },
-            nonce_optional: protocol < 4 && facts.peer.local,
+            nonce_optional: protocol < 4 && peer.local,
         };
         verify(connect, role, device, challenge).map_err(Rejection::device)?;
     }
-    prove(connect, protocol, facts.secret)?;
-    let asked = Scopes::granted(connect.scopes());
-    let scopes = match device {
-        Some(_) => asked,
-        None if role == Role::Node => return Err(Rejection::no_device()),
-        None => without_device(connect, protocol, facts.peer.local, asked)?,
+    Ok(role)
+}
+
+/// The second half: secret, whether a device is needed, pairing, scopes.
+pub(crate) fn decide(connect: &Connect, protocol: u8, role: Role, facts: Facts<'_>) -> Verdict {
+    judge(connect, protocol, role, facts).unwrap_or_else(Verdict::Rejected)
+}
+
+fn judge(
+    connect: &Connect,
+    protocol: u8,
+    role: Role,
+    facts: Facts<'_>,
+) -> Result<Verdict, Rejection> {
+    let known = Known {
+        secret: facts.secret,
+        record: facts.record,
+        claim: facts.claim,
+        local: facts.peer.local,
     };
-    let device = device.map(|device| device.id.0.clone());
-    Ok(Grant {
+    let proof = prove(connect, protocol, role, known)?;
+    let asked = match role {
+        Role::Operator => Scopes::granted(connect.scopes()),
+        Role::Node => Scopes::default(),
+    };
+    let grant = |scopes, device| Grant {
         protocol,
         role,
         scopes,
         device,
+        proof,
+    };
+    let Some(device) = &connect.device else {
+        if role == Role::Node {
+            return Err(Rejection::no_device());
+        }
+        let scopes = without_device(connect, protocol, facts.peer.local, asked)?;
+        return Ok(Verdict::Granted(grant(scopes, None)));
+    };
+    let upgrade = upgrade(connect, role, &asked, facts);
+    let bound = match proof {
+        Proof::Token => facts
+            .record
+            .and_then(|device| record::token_of(device, role.name()))
+            .map(|token| &token.scopes),
+        Proof::Claim if upgrade.is_some() => facts.claim.map(|claim| &claim.scopes),
+        _ => None,
+    };
+    if let Some(bound) = bound
+        && asked
+            .beyond(&Scopes::granted(bound.iter().map(String::as_str)))
+            .is_some()
+    {
+        return Err(Rejection::scopes(proof == Proof::Claim));
+    }
+    let grant = grant(asked, Some(device.id.0.clone()));
+    Ok(match (upgrade, proof) {
+        (None, _) => Verdict::Granted(grant),
+        (Some(_), Proof::Owner | Proof::Claim) => Verdict::Approved(grant),
+        (Some(upgrade), _) => Verdict::Unpaired(grant, upgrade),
     })
 }
 
-/// Whether the client knows the shared secret.
-fn prove(connect: &Connect, protocol: u8, secret: &Secret) -> Result<(), Rejection> {
-    if !secret.is_set() {
-        return Ok(());
+/// What the device asks for that was not approved.
+fn upgrade(connect: &Connect, role: Role, asked: &Scopes, facts: Facts<'_>) -> Option<Upgrade> {
+    let Some(device) = facts.record else {
+        return Some(Upgrade::Unpaired);
+    };
+    if !record::stands(device, role) {
+        let other = [Role::Operator, Role::Node]
+            .iter()
+            .any(|&role| record::stands(device, role));
+        return Some(if other {
+            Upgrade::Role
+        } else {
+            Upgrade::Unpaired
+        });
     }
-    let guesses = [&connect.auth.token, &connect.auth.password];
-    let guesses: Vec<_> = guesses
-        .into_iter()
-        .flatten()
-        .filter(|text| !text.is_empty())
-        .collect();
-    // Not `any`: it would stop at the first that is right.
-    let right = guesses
-        .iter()
-        .fold(false, |right, guess| secret.is(guess) | right);
-    let (page, device) = (connect.client.is_page(), connect.device.is_some());
-    match (right, guesses.is_empty(), device) {
-        (true, ..) => Ok(()),
-        (false, true, false) => Err(Rejection::no_device()),
-        (false, true, true) => Err(Rejection::missing(protocol, page)),
-        (false, false, _) => Err(Rejection::mismatch(protocol, page, device)),
+    if asked.beyond(&record::approved(device)).is_some() {
+        return Some(Upgrade::Scope);
+    }
+    let now = said(connect, facts.peer);
+    let other = device
+        .facts
+        .as_ref()
+        .is_some_and(|before| record::is_other(before, &now));
+    other.then_some(Upgrade::Metadata)
+}
+
+/// What the device says of itself.
+pub(super) fn said(connect: &Connect, peer: &Peer) -> DeviceFacts {
+    let program = &connect.client;
+    let text = |text: Option<&str>| text.unwrap_or_default().chars().take(MAX_CHARS).collect();
+    DeviceFacts {
+        display_name: text(program.display_name.as_deref()),
+        platform: text(Some(&program.platform)),
+        family: text(program.device_family.as_deref()),
+        client_id: program.id.clone(),
+        client_mode: program.mode.clone(),
+        address: peer.address.to_string(),
     }
 }
+
+/// Most letters that are kept of what a device says of itself.
+const MAX_CHARS: usize = 100;
 
 /// What an operator may do who knows the secret but shows no device.
 fn without_device(
@@ -196,19 +247,25 @@ mod tests {
         let connect: Connect = schema::read(Some(&raw)).unwrap();
         let facts = Facts {
             peer,
-            nonce: "n",
-            now_ms: 0,
             secret: &Secret::new(secret),
+            record: None,
+            claim: None,
         };
-        let decided =
-            negotiate(&connect).map(|protocol| (decide(&connect, protocol, facts), protocol));
-        match decided {
-            Ok((Verdict::Granted(grant), _)) => Ok(grant),
-            Ok((Verdict::Rejected(rejection), protocol)) => {
-                Err(serde_json::to_value(rejection.error(protocol)).unwrap())
-            }
-            Ok((Verdict::Unpaired(_), _)) => Err(json!("unpaired")),
-            Err(rejection) => Err(serde_json::to_value(rejection.error(4)).unwrap()),
+        let shown = |rejection: Rejection, protocol| {
+            Err(serde_json::to_value(rejection.error(protocol)).unwrap())
+        };
+        let protocol = match negotiate(&connect) {
+            Ok(protocol) => protocol,
+            Err(rejection) => return shown(rejection, 4),
+        };
+        let role = match screen(&connect, protocol, peer, "n", 0) {
+            Ok(role) => role,
+            Err(rejection) => return shown(rejection, protocol),
+        };
+        match decide(&connect, protocol, role, facts) {
+            Verdict::Granted(grant) => Ok(grant),
+            Verdict::Rejected(rejection) => shown(rejection, protocol),
+            other => Err(json!(format!("{other:?}"))),
         }
     }
 

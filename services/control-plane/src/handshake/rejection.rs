@@ -1,9 +1,13 @@
 //! Why a client is not let in: what it is answered, and how its socket is closed.
 
-use proto::ws::Error;
+use proto::{
+    v1::{Device, DeviceWish},
+    ws::Error,
+};
 use serde_json::{Value, json};
 
-use super::{device::Fault, params::Role};
+use super::{decide::Grant, device::Fault};
+use crate::devices::wish::Upgrade;
 
 /// Why a client is not let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +104,54 @@ impl Rejection {
         }))
     }
 
+    /// The token of the device is not the one that it has now.
+    pub(crate) fn device_token() -> Self {
+        Self {
+            is_guess: true,
+            ..Self::invalid("unauthorized: device token mismatch (rotate/reissue device token)")
+        }
+        .detailed(json!({
+            "code": "AUTH_DEVICE_TOKEN_MISMATCH", "authReason": "device_token_mismatch",
+            "canRetryWithDeviceToken": false, "recommendedNextStep": "update_auth_credentials",
+        }))
+    }
+
+    /// The one-time claim is none, is used up, or has run out.
+    pub(crate) fn claim() -> Self {
+        Self {
+            is_guess: true,
+            ..Self::invalid(
+                "unauthorized: bootstrap token invalid or expired (make a new one: openclaw pair)",
+            )
+        }
+        .detailed(json!({
+            "code": "AUTH_BOOTSTRAP_TOKEN_INVALID", "authReason": "bootstrap_token_invalid",
+            "canRetryWithDeviceToken": false, "recommendedNextStep": "update_auth_credentials",
+        }))
+    }
+
+    /// The token of the device, or the claim, does not cover the scopes that are asked for.
+    pub(crate) fn scopes(claim: bool) -> Self {
+        Self::invalid(match claim {
+            true => "unauthorized: bootstrap token scope mismatch (make one for more: openclaw pair --admin)",
+            false => "unauthorized: device token scope mismatch (re-pair or approve scope upgrade)",
+        })
+        .detailed(json!({
+            "code": "AUTH_SCOPE_MISMATCH", "authReason": "scope_mismatch",
+            "canRetryWithDeviceToken": false, "recommendedNextStep": "review_auth_configuration",
+        }))
+    }
+
+    /// It could not be looked up who the client is.
+    pub(crate) fn away(message: impl Into<String>) -> Self {
+        Self {
+            code: "UNAVAILABLE",
+            close: 1013,
+            retry_after_ms: Some(1000),
+            ..Self::invalid(message)
+        }
+    }
+
     /// Too many wrong guesses.
     pub(crate) fn limited(retry_after_ms: u64) -> Self {
         Self {
@@ -127,15 +179,15 @@ impl Rejection {
             .detailed(json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"}))
     }
 
-    /// A device that somebody has to approve first.
+    /// A device that somebody has to approve first; `before` is its record.
     pub(crate) fn unpaired(
         protocol: u8,
-        request_id: &str,
-        device_id: &str,
-        role: Role,
-        scopes: &[&str],
+        upgrade: Upgrade,
+        wish: &DeviceWish,
+        grant: &Grant,
+        before: Option<&Device>,
     ) -> Self {
-        let old_details = Some(Box::new(json!({"requestId": request_id})));
+        let old_details = Some(Box::new(json!({"requestId": wish.request_id})));
         if protocol < 4 {
             let base = Self::invalid("pairing required");
             return Self {
@@ -144,19 +196,25 @@ impl Rejection {
                 ..base
             };
         }
-        let message = "pairing required: device is not approved yet";
+        let (reason, words) = upgrade.words();
+        let message = format!("pairing required: {words}");
+        let mut details = json!({
+            "code": "PAIRING_REQUIRED", "reason": reason, "requestId": wish.request_id,
+            "remediationHint": "Approve this device from the pending pairing requests.",
+            "recommendedNextStep": "wait_then_retry", "retryable": true, "pauseReconnect": false,
+            "deviceId": wish.device_id, "requestedRole": grant.role.name(), "requestedScopes": grant.scopes.names(),
+        });
+        if let Some(before) = before.filter(|_| upgrade != Upgrade::Unpaired) {
+            details["approvedRoles"] = json!(before.roles);
+            details["approvedScopes"] = json!(before.scopes);
+        }
         Self {
             code: "NOT_PAIRED",
-            reason: Some(format!("{message} (requestId: {request_id})")),
+            reason: Some(format!("{message} (requestId: {})", wish.request_id)),
             old_details,
             ..Self::invalid(message)
         }
-        .detailed(json!({
-            "code": "PAIRING_REQUIRED", "reason": "not-paired", "requestId": request_id,
-            "remediationHint": "Approve this device from the pending pairing requests.",
-            "recommendedNextStep": "wait_then_retry", "retryable": true, "pauseReconnect": false,
-            "deviceId": device_id, "requestedRole": role.name(), "requestedScopes": scopes,
-        }))
+        .detailed(details)
     }
 
     fn detailed(self, details: Value) -> Self {
