@@ -131,6 +131,8 @@ pub fn mail(replica: &str) -> String {
 
 /// What republished events begin with.
 pub const LIVE_EVENTS: &str = "live.event.>";
+/// All events of sends that arrived.
+pub const SENT: &str = "event.sent.>";
 /// All events of sends of which nobody knows whether they arrived.
 pub const UNSURE: &str = "event.unsure.>";
 /// All deltas.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod buckets;
+mod bundles;
 
 /// What was handled, in the order in which it was: session and number.
 type Handled = Arc<Mutex<Vec<(String, u64)>>>;

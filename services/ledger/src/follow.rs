@@ -154,7 +154,8 @@ fn resume(written: Position, state: &StreamState) -> Position {
     }
 }
 
-/// `first` and what follows within [`GATHER`], at most `size` of them and about [`GATHER_BYTES`].
+/// `first` and what follows within [`GATHER`], at most `size` of them and about [`GATHER_BYTES`],
+/// and the rest of the last one's bundle.
 async fn gather(
     first: Record<Event>,
     rest: &mut (impl Stream<Item = Record<Event>> + Unpin),
@@ -164,8 +165,9 @@ async fn gather(
     let weight = |record: &Record<Event>| record.message.as_ref().map_or(0, Message::encoded_len);
     let mut bytes = weight(&first);
     let mut batch = vec![first];
-    while batch.len() < size
-        && bytes < GATHER_BYTES
+    let whole = |batch: &[Record<Event>]| batch.last().is_none_or(|record| record.rest == 0);
+    // All of a sequence or nothing: what follows is asked for by sequence.
+    while (!whole(&batch) || (batch.len() < size && bytes < GATHER_BYTES))
         && let Ok(Some(next)) = timeout_at(deadline, rest.next()).await
     {
         bytes += weight(&next);
@@ -236,8 +238,19 @@ mod tests {
             subject: String::new(),
             at_ms: 0,
             waiting: 0,
+            rest: 0,
             message: Some(event),
         }
+    }
+
+    #[tokio::test]
+    async fn a_sequence_is_never_torn() {
+        let torn = |rest| Record {
+            rest,
+            ..record(1, 1)
+        };
+        let mut rest = stream::iter([torn(1), torn(0), record(2, 1)]);
+        assert_eq!(gather(torn(2), &mut rest, 1).await.len(), 3);
     }
 
     #[tokio::test]

@@ -231,7 +231,7 @@ impl Router {
         }));
         let events = try_join_all(decision.events.iter().map(|event| async {
             self.bus
-                .publish(&subject::event(event), &event.id, event)
+                .record(&subject::event(event), &event.id, event)
                 .await
         }));
         let save = async {

@@ -1,10 +1,12 @@
 //! Accounts: how they do, connected anew, drained and resumed.
 
 use adapter_loopback::{Answer, Update};
-use bus::Bucket;
-use proto::v1::{
-    AccountChoice, ConnectionState, ConnectionsRequest, Intent, IntentState,
-    connections_client::ConnectionsClient,
+use proto::{
+    subject,
+    v1::{
+        AccountChoice, ConnectionState, ConnectionsRequest, Event,
+        connections_client::ConnectionsClient,
+    },
 };
 use tests::eventually::eventually;
 use tonic::Code;
@@ -102,10 +104,9 @@ async fn a_drained_account_finishes_what_it_sends_hears_nothing_and_goes_on_when
         (account.platform.polls() == 0).then_some(())
     })
     .await;
-    let intents = &desk.bus.bucket(Bucket::Intents);
-    eventually("what was in hand is written down as sent", || async {
-        let (intent, _) = intents.get::<Intent>("o.0").await.ok()??;
-        (intent.state() == IntentState::Sent).then_some(())
+    eventually("what was in hand is told as sent", || async {
+        let told = desk.bus.past::<Event>("EVENT", subject::SENT, 0).await;
+        told.ok()?.into_iter().find_map(|record| record.message)
     })
     .await;
     connection(&desk, "drained", |now| now.error.contains("drained")).await;

@@ -9,6 +9,9 @@ use bus::{Bucket, Bus, Error, Store};
 use chassis::clock::now_ms;
 pub(crate) use proto::id::of_chunk as key;
 use proto::v1::{Address, Intent, IntentState};
+use uuid::Uuid;
+
+use crate::recall::Recall;
 
 /// Most chunks of which this process knows more than the bus.
 const MAX_KNOWN: usize = 4096;
@@ -16,6 +19,7 @@ const MAX_KNOWN: usize = 4096;
 /// The bucket `intents`, and what this process knows and could not write into it.
 pub(crate) struct Intents {
     store: Store,
+    recall: Recall,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -43,16 +47,19 @@ pub(crate) enum Begun {
 /// What this process knows of a chunk, while the bus does not know that it does.
 #[derive(Clone, Debug)]
 enum Known {
-    /// `sending` of one of these epochs may be stored, but the platform was not called.
+    /// These calls may be announced, but were not made.
     NotCalled(Vec<u64>),
     /// The call ended so; it is not written down yet.
     Result(Box<Ticket>),
+    /// It is on the platform under this id, which was told.
+    Told(String),
 }
 
 impl Intents {
     pub(crate) fn new(bus: &Bus) -> Self {
         Self {
             store: bus.bucket(Bucket::Intents),
+            recall: Recall::new(bus),
             known: Mutex::default(),
         }
     }
@@ -69,63 +76,62 @@ impl Intents {
         chunks: u32,
     ) -> Result<Begun, Error> {
         self.remember(key).await?;
-        let ours = self.not_called(key, epoch);
-        let state = IntentState::Sending.into();
+        if let Some(ticket) = self.told_before(key, to) {
+            return Ok(Begun::Sent(ticket));
+        }
+        let (not_called, call) = self.next_call(key);
         let intent = Intent {
-            state,
             epoch,
             attempts: 1,
-            to: Some(to.clone()),
             chunks,
-            at_ms: now_ms(),
-            ..Intent::default()
+            call,
+            ..record(IntentState::Sending, to)
+        };
+        let fresh = |revision| Ticket {
+            key: key.into(),
+            revision,
+            intent: intent.clone(),
         };
         if bus::sabotaged("intents") {
-            return Ok(Begun::Go(Ticket {
-                key: key.into(),
-                revision: 0,
-                intent,
-            }));
+            return Ok(Begun::Go(fresh(0)));
         }
-        match self.store.create(key, &intent).await {
-            Ok(Some(revision)) => {
-                self.known().remove(key);
-                return Ok(Begun::Go(Ticket {
-                    key: key.into(),
-                    revision,
-                    intent,
-                }));
-            }
-            Ok(None) => {}
-            Err(error) => return Err(error),
+        if let Some(revision) = self.store.create(key, &intent).await? {
+            self.known().remove(key);
+            return Ok(Begun::Go(fresh(revision)));
         }
-        let Some((stored, revision)) = self.store.get::<Intent>(key).await? else {
+        let Some((stored, revision, stored_ms)) = self.store.dated::<Intent>(key).await? else {
             return Ok(Begun::Again);
         };
-        let ticket = Ticket {
+        let mut ticket = Ticket {
             key: key.into(),
             revision,
             intent: stored,
         };
-        let begun_by_us = ours.contains(&ticket.intent.epoch);
+        let attempts = ticket.intent.attempts;
         match ticket.intent.state() {
             IntentState::Sent => {
                 self.known().remove(key);
                 Ok(Begun::Sent(ticket))
             }
             IntentState::Unknown => Ok(Begun::Unsure(ticket)),
-            IntentState::Sending if !begun_by_us => Ok(Begun::Unsure(ticket)),
-            // A failed one is not on the platform: it came back because an operator replays it, or because its dead
-            // letter was not stored.
-            IntentState::Failed => self.again(ticket, epoch, 1).await,
-            IntentState::Queued => {
-                let attempts = ticket.intent.attempts.saturating_add(1);
+            IntentState::Sending if not_called.contains(&ticket.intent.call) => {
                 self.again(ticket, epoch, attempts).await
             }
             IntentState::Sending => {
-                let attempts = ticket.intent.attempts;
-                self.again(ticket, epoch, attempts).await
+                let owner = ticket.intent.epoch;
+                let told = self.recall.sent(key, owner, stored_ms, epoch).await?;
+                self.known().remove(key);
+                let Some(platform_id) = told else {
+                    return Ok(Begun::Unsure(ticket));
+                };
+                ticket.intent.set_state(IntentState::Sent);
+                ticket.intent.platform_message_id = platform_id;
+                Ok(Begun::Sent(ticket))
             }
+            // A failed one is not on the platform: it came back because an operator replays it, or because its dead
+            // letter was not stored.
+            IntentState::Failed => self.again(ticket, epoch, 1).await,
+            IntentState::Queued => self.again(ticket, epoch, attempts.saturating_add(1)).await,
         }
     }
 
@@ -139,15 +145,16 @@ impl Intents {
         epoch: u64,
         attempts: u32,
     ) -> Result<Begun, Error> {
+        let (_, call) = self.next_call(&ticket.key);
         let intent = Intent {
             state: IntentState::Sending.into(),
             epoch,
             attempts,
+            call,
             at_ms: now_ms(),
             why: String::new(),
             ..ticket.intent
         };
-        self.not_called(&ticket.key, epoch);
         let stored = self
             .store
             .update(&ticket.key, &intent, ticket.revision)
@@ -183,6 +190,33 @@ impl Intents {
             ticket.intent.outbound = None;
         }
         self.write(ticket).await
+    }
+
+    /// The chunk is on the platform. Stored here unless the event that is told next is enough; what cannot be stored or
+    /// told now is stored when the chunk is begun again.
+    ///
+    /// # Errors
+    /// As [`Intents::finish`].
+    pub(crate) async fn sent(
+        &self,
+        mut ticket: Ticket,
+        platform_id: &str,
+        event_is_enough: bool,
+    ) -> Result<(), Error> {
+        // One that an operator had sent again is looked up here.
+        if !event_is_enough || ticket.intent.outbound.is_some() {
+            let finished = self.finish(ticket, IntentState::Sent, platform_id).await;
+            return finished.map(drop);
+        }
+        ticket.intent.set_state(IntentState::Sent);
+        ticket.intent.platform_message_id = platform_id.into();
+        self.know(&ticket.key.clone(), Known::Result(Box::new(ticket)));
+        Ok(())
+    }
+
+    /// That the chunk `key` is on the platform was told: the bus need not be asked again.
+    pub(crate) fn told(&self, key: &str, platform_id: &str) {
+        self.know(key, Known::Told(platform_id.into()));
     }
 
     /// Stores that something is being sent, only if nobody ever began or closed it.
@@ -269,20 +303,36 @@ impl Intents {
         })
     }
 
-    /// Notes that the platform is not called for `key` before this epoch's record of it is stored, and returns the
-    /// epochs of which that is known.
+    /// The name of a call to be announced for `key`, and the names of those that were not made.
     ///
     /// Noted before the record is written, so that it holds too when the writing is given up in the middle.
-    fn not_called(&self, key: &str, epoch: u64) -> Vec<u64> {
-        let mut ours = match self.known().get(key) {
-            Some(Known::NotCalled(epochs)) => epochs.clone(),
+    fn next_call(&self, key: &str) -> (Vec<u64>, u64) {
+        let not_called = match self.known().get(key) {
+            Some(Known::NotCalled(calls)) => calls.clone(),
             _ => Vec::new(),
         };
-        if ours.last() != Some(&epoch) {
-            ours.push(epoch);
-        }
-        self.know(key, Known::NotCalled(ours.clone()));
-        ours
+        let call = Uuid::new_v4().as_u64_pair().0;
+        let mut all = not_called.clone();
+        all.push(call);
+        self.know(key, Known::NotCalled(all));
+        (not_called, call)
+    }
+
+    /// What this process told of the chunk `key`: that it is on the platform.
+    fn told_before(&self, key: &str, to: &Address) -> Option<Ticket> {
+        let known = self.known();
+        let Some(Known::Told(platform_id)) = known.get(key) else {
+            return None;
+        };
+        let intent = Intent {
+            platform_message_id: platform_id.clone(),
+            ..record(IntentState::Sent, to)
+        };
+        Some(Ticket {
+            key: key.into(),
+            revision: 0,
+            intent,
+        })
     }
 
     fn know(&self, key: &str, what: Known) {

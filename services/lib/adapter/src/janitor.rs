@@ -67,7 +67,8 @@ async fn round(bus: &Bus, marks: &mut VecDeque<(i64, u64)>) -> Result<(), Error>
     if let Some(revision) = through {
         let undecided_since_ms = now_ms() - UNDECIDED_MS;
         let open = |intent: &Intent| {
-            !matches!(intent.state(), IntentState::Sent | IntentState::Failed)
+            // `sending` is the last record of most that were sent: nothing waits to be sent any more.
+            matches!(intent.state(), IntentState::Queued | IntentState::Unknown)
                 && intent.at_ms > undecided_since_ms
         };
         intents.forget(revision, open).await?;

@@ -19,6 +19,7 @@ pub mod media;
 mod outbox;
 mod pace;
 mod plan;
+mod recall;
 mod rich;
 mod status;
 

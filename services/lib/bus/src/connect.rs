@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{Error, Settings, streams};
+use crate::{Error, Settings, bundle::Bundler, streams};
 
 /// A connection to the bus. Clones share it.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     /// Counts connections: whoever holds a subscription's fate in hand looks at it.
     pub(crate) connections: watch::Receiver<u64>,
+    pub(crate) bundler: Bundler,
     connected: Arc<AtomicBool>,
 }
 
@@ -86,16 +87,15 @@ impl Bus {
             .max_ack_inflight(4096)
             .build(client.clone());
         streams::prepare(&context, &settings).await?;
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|inner| Inner {
             client,
             context,
             settings,
             connections,
+            bundler: Bundler::begin(inner.clone()),
             connected,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        });
+        Ok(Self { inner })
     }
 
     /// Number of partitions of `IN` and `TURN`.

@@ -1,10 +1,11 @@
 //! Following a stream from a known sequence on: for whoever keeps a projection of it.
 
-use futures_util::{Stream, stream};
+use async_nats::jetstream;
+use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 
 use crate::{
-    Bus, Error,
+    Bus, Error, bundle,
     pull::{Begin, Reader},
 };
 
@@ -19,6 +20,8 @@ pub struct Record<M> {
     pub at_ms: i64,
     /// Messages of the stream that wait behind it.
     pub waiting: u64,
+    /// Records of the same sequence that follow: until they are done with, the sequence is not.
+    pub rest: usize,
     /// What it says; `None` if it is not of this type.
     pub message: Option<M>,
 }
@@ -52,21 +55,11 @@ impl Bus {
     ) -> Result<impl Stream<Item = Record<M>> + Send + Unpin + 'static, Error> {
         let mut reader = Reader::new(self, stream, "", Begin::After(after));
         reader.open().await?;
-        let records = stream::unfold(reader, |mut reader| async move {
-            loop {
-                let message = reader.next().await;
-                let Ok(info) = message.info() else { continue };
-                let record = Record {
-                    sequence: info.stream_sequence,
-                    subject: message.subject.to_string(),
-                    at_ms: milliseconds(info.published),
-                    waiting: info.pending,
-                    message: M::decode(message.payload.clone()).ok(),
-                };
-                return Some((record, reader));
-            }
+        let messages = stream::unfold(reader, |mut reader| async move {
+            let records = records(&reader.next().await);
+            Some((stream::iter(records), reader))
         });
-        Ok(Box::pin(records))
+        Ok(Box::pin(messages.flatten()))
     }
 
     /// How `stream` stands now. Costs a round trip: not for a hot path.
@@ -95,6 +88,25 @@ impl Bus {
             },
         })
     }
+}
+
+/// What `message` holds, in order.
+pub(crate) fn records<M: Message + Default>(message: &jetstream::Message) -> Vec<Record<M>> {
+    let Ok(info) = message.info() else {
+        return Vec::new();
+    };
+    let opened = bundle::open(message);
+    let last = opened.len().saturating_sub(1);
+    let records = opened.into_iter().enumerate();
+    let records = records.map(|(n, (subject, payload))| Record {
+        sequence: info.stream_sequence,
+        subject,
+        at_ms: milliseconds(info.published),
+        waiting: info.pending,
+        rest: last - n,
+        message: M::decode(payload).ok(),
+    });
+    records.collect()
 }
 
 /// Unix epoch, in milliseconds.

@@ -2,6 +2,7 @@
 //!
 //! The only crate that names async-nats.
 
+mod bundle;
 mod burials;
 mod claim;
 mod connect;

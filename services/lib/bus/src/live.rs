@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Bus, Error};
+use crate::{Bus, Error, bundle};
 
 /// Questions answered at once by one service; more wait.
 const ANSWERS_AT_ONCE: usize = 64;
@@ -29,7 +29,8 @@ impl Bus {
             .map_err(Error::away)
     }
 
-    /// Hears what is told on `subject` (wildcards allowed) from now on. What is not of this type is left out.
+    /// Hears what is told on `subject` (wildcards allowed) from now on; the records of a bundle
+    /// one by one. What is not of this type is left out.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -43,11 +44,9 @@ impl Bus {
             .subscribe(subject.to_owned())
             .await
             .map_err(Error::away)?;
-        let decoded = heard.filter_map(|message| async move {
-            Some((
-                message.subject.to_string(),
-                M::decode(message.payload).ok()?,
-            ))
+        let opened = heard.flat_map(|message| stream::iter(bundle::open(&message)));
+        let decoded = opened.filter_map(|(subject, payload)| async move {
+            Some((subject, M::decode(payload).ok()?))
         });
         Ok(Box::pin(decoded))
     }

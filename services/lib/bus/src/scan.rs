@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use prost::Message;
 use time::OffsetDateTime;
 
-use crate::{Bus, Error, Record, follow::milliseconds};
+use crate::{Bus, Error, Record, bundle, follow};
 
 /// Messages asked for at once.
 const BATCH: usize = 512;
@@ -37,17 +37,15 @@ impl Bus {
                 Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
                 Err(_) => DeliverPolicy::All,
             },
+            // A bundle may hold some.
+            filter_subject: String::new(),
+            filter_subjects: vec![filter.into(), bundle::subject(filter)],
             ..wish(filter)
         };
         let mut records = Vec::new();
-        scan(self, stream, wish, |message, info| {
-            records.push(Record {
-                sequence: info.stream_sequence,
-                subject: message.subject.to_string(),
-                at_ms: milliseconds(info.published),
-                waiting: info.pending,
-                message: M::decode(message.payload.clone()).ok(),
-            });
+        scan(self, stream, wish, |message, _| {
+            let held = follow::records(message).into_iter();
+            records.extend(held.filter(|record| bundle::means(filter, &record.subject)));
             true
         })
         .await?;

@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::{
     Bus, Error,
+    follow::milliseconds,
     publish::{STALE, headers},
     pull::{Begin, Reader},
 };
@@ -100,6 +101,18 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], or [`Error::Invalid`] for a record that is not of this type.
     pub async fn get<M: Message + Default>(&self, key: &str) -> Result<Option<(M, u64)>, Error> {
+        let dated = self.dated(key).await?;
+        Ok(dated.map(|(record, revision, _)| (record, revision)))
+    }
+
+    /// As [`Store::get`], and when the server stored it, Unix epoch.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn dated<M: Message + Default>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(M, u64, i64)>, Error> {
         let Some(message) = self.last(key).await? else {
             return Ok(None);
         };
@@ -108,7 +121,8 @@ impl Store {
         }
         let record = M::decode(message.payload)
             .map_err(|_| Error::Invalid(format!("`{key}` holds a record of another type")))?;
-        Ok(Some((record, message.sequence)))
+        let at_ms = milliseconds(message.time);
+        Ok(Some((record, message.sequence, at_ms)))
     }
 
     /// Stores the record whatever was there; its revision.

@@ -92,10 +92,12 @@ impl<A: Adapter> Outbox<A> {
             what: Some(what),
             ..Event::default()
         };
-        self.bus
-            .publish(&subject::event(&event), event_id, &event)
-            .await
-            .map(|_| ())
+        let subject = subject::event(&event);
+        match &event.what {
+            // Every message has one; whoever reads them knows them by their ids.
+            Some(What::Sent(_)) => self.bus.record(&subject, event_id, &event).await,
+            _ => self.bus.publish(&subject, event_id, &event).await.map(drop),
+        }
     }
 
     pub(super) fn count(&self, chunk: &Chunk<'_>, outcome: &'static str) {

@@ -30,11 +30,13 @@ impl<A: Adapter> Outbox<A> {
         self.gates.answered();
         self.status.works();
         self.status.count(Count::Sent);
-        let sending_at_ms = ticket.intent.at_ms;
-        self.intents
-            .finish(ticket, IntentState::Sent, platform_id)
-            .await?;
+        let (key, sending_at_ms) = (ticket.key.clone(), ticket.intent.at_ms);
+        // The event is the record of it where nothing of the outbound comes after, so that it costs one write. A new
+        // owner may have looked for that already, and a later chunk may bring this one up again.
+        let alone = chunk.total == 1 && chunk.delivery.fence.holds();
+        self.intents.sent(ticket, platform_id, alone).await?;
         self.tell_sent(chunk, platform_id, sending_at_ms).await?;
+        self.intents.told(&key, platform_id);
         Ok(Step::Done)
     }
 
