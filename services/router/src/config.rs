@@ -41,6 +41,8 @@ pub struct Config {
     pub slow_notice_s: u64,
     /// Answers in groups are shown as replies to the message they answer.
     pub reply_in_groups: bool,
+    /// How the operator calls this program, for texts that say what to run.
+    pub operator_command: String,
 }
 
 impl Default for Config {
@@ -58,6 +60,7 @@ impl Default for Config {
             message_lifetime_s: 24 * 60 * 60,
             slow_notice_s: 60,
             reply_in_groups: true,
+            operator_command: "openclaw".into(),
         }
     }
 }

@@ -176,7 +176,8 @@ impl Router {
                         account = address.account,
                         "somebody asks to be let in"
                     );
-                    route::tell(&self.config, inbound, &key, invitation(&code), now_ms)
+                    let text = invitation(&self.config.operator_command, &code);
+                    route::tell(&self.config, inbound, &key, text, now_ms)
                 }
                 Ok(Asked::Already) => {
                     route::refuse(&self.config, inbound, &key, "waits for approval", now_ms)
@@ -310,9 +311,9 @@ fn again(error: &bus::Error, attempt: u32) -> Outcome {
     }
 }
 
-fn invitation(code: &str) -> String {
+fn invitation(command: &str, code: &str) -> String {
     format!(
         "Hello! I only answer people whom my operator knows.\n\nYour code is `{code}`. Ask the operator to run:\n\n\
-         ```\nopenclaw pairing approve {code}\n```\nIt is good for one hour."
+         ```\n{command} pairing approve {code}\n```\nIt is good for one hour."
     )
 }
