@@ -75,26 +75,32 @@ impl Client {
         self.outbox.answer(ws::Response::new(id, outcome).text());
     }
 
-    /// Its line in the list of those present.
-    pub(crate) fn presence(&self) -> Value {
+    /// Its line in the list of those present, as clients of this protocol know it.
+    pub(crate) fn presence(&self, protocol: u8) -> Value {
         let (program, grant) = (&self.program, &self.grant);
         let name = program.display_name.as_deref().unwrap_or(&program.id);
         let mut entry = json!({
-            "host": name, "clientId": program.id, "version": &*program.version, "platform": &*program.platform,
+            "host": name, "version": &*program.version, "platform": &*program.platform,
             "mode": program.mode, "roles": [grant.role.name()], "scopes": grant.scopes.names(), "reason": "connect",
-            "ts": self.since_ms, "onlineSince": self.since_ms,
+            "ts": self.since_ms,
             "text": format!("{}: {name} · mode {}", if grant.role == Role::Node { "Node" } else { "Operator" }, program.mode),
         });
         let rest = [
             ("deviceFamily", program.device_family.as_deref()),
             ("modelIdentifier", program.model_identifier.as_deref()),
-            ("timeZone", program.time_zone.as_deref()),
             ("instanceId", program.instance_id.as_deref()),
             ("deviceId", grant.device.as_deref()),
         ];
         for (key, value) in rest {
             if let Some(value) = value {
                 entry[key] = value.into();
+            }
+        }
+        if protocol >= 4 {
+            entry["clientId"] = program.id.as_str().into();
+            entry["onlineSince"] = self.since_ms.into();
+            if let Some(zone) = program.time_zone.as_deref() {
+                entry["timeZone"] = zone.into();
             }
         }
         entry

@@ -134,8 +134,8 @@ impl Clients {
         self.presence_version.load(Ordering::Relaxed)
     }
 
-    /// Those present: the gateway itself, then its clients in the order they came.
-    pub(crate) fn presence(&self, started_ms: i64) -> Vec<Value> {
+    /// Those present: the gateway itself, then its clients in the order they came; as clients of this protocol know it.
+    pub(crate) fn presence(&self, started_ms: i64, protocol: u8) -> Vec<Value> {
         let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
         let mut seen: Vec<_> = present.values().filter(|client| client.is_seen()).collect();
         seen.sort_by_key(|client| client.since_ms);
@@ -145,7 +145,7 @@ impl Clients {
             "text": format!("Gateway: app {VERSION} · mode gateway · reason self"),
         });
         std::iter::once(own)
-            .chain(seen.into_iter().map(|client| client.presence()))
+            .chain(seen.into_iter().map(|client| client.presence(protocol)))
             .collect()
     }
 }
@@ -169,19 +169,23 @@ pub(crate) async fn pulse(gateway: &Gateway) {
                     presence: clients.presence_version(),
                     health: gateway.health.now().version,
                 };
-                let payload = json!({"presence": gateway.presence()});
-                let event = Arc::new(Event::new("presence", &payload, Some(state)));
-                clients.tell(&event, Audience::READERS, Worth::Droppable);
+                for protocol in [3, 4] {
+                    let payload = json!({"presence": gateway.presence(protocol)});
+                    let event = Arc::new(Event::new("presence", &payload, Some(state)));
+                    let audience = Audience { protocols: (protocol, protocol), ..Audience::READERS };
+                    clients.tell(&event, audience, Worth::Droppable);
+                }
             }
         }
     }
 }
 
 impl Gateway {
-    /// Those present.
-    pub(crate) fn presence(&self) -> Vec<Value> {
+    /// Those present, as clients of this protocol know it.
+    pub(crate) fn presence(&self, protocol: u8) -> Vec<Value> {
         let uptime_ms = i64::try_from(self.uptime_ms()).unwrap_or(i64::MAX);
-        self.clients.presence(now_ms().saturating_sub(uptime_ms))
+        self.clients
+            .presence(now_ms().saturating_sub(uptime_ms), protocol)
     }
 
     /// Tells every client that the gateway stops; protocol 3 wants to hear when it comes back, which nobody knows.

@@ -211,7 +211,7 @@ impl Facts {
         heartbeat["ackMaxChars"] = 0.into();
         let (channels, order, labels) = channels(self.connections.values());
         json!({
-            "ok": true, "ts": now_ms, "durationMs": self.took_ms, "version": VERSION, "uptimeMs": self.uptime_ms,
+            "ok": true, "ts": now_ms, "durationMs": self.took_ms,
             "plugins": {"loaded": [], "errors": [], "unavailable": []},
             "channels": channels, "channelOrder": order, "channelLabels": labels,
             "heartbeatSeconds": 0, "defaultAgentId": self.agent,

@@ -110,7 +110,7 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>)
         },
         features: &FEATURES,
         snapshot: Snapshot {
-            presence: gateway.presence(),
+            presence: gateway.presence(grant.protocol),
             health: &health.payload,
             state_version: StateVersion {
                 presence: gateway.clients.presence_version(),
@@ -121,7 +121,8 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>)
                 "defaultAgentId": agent, "mainKey": "main", "mainSessionKey": format!("agent:{agent}:main"),
                 "scope": "per-sender",
             }),
-            auth_mode: admin.then_some(if gateway.secret().is_set() {
+            // Protocol 3 did not tell.
+            auth_mode: (admin && grant.protocol >= 4).then_some(if gateway.secret().is_set() {
                 "token"
             } else {
                 "none"

@@ -222,7 +222,12 @@ async fn both_protocols_are_welcomed_in_their_own_words() {
             hello["snapshot"]["sessionDefaults"]["mainSessionKey"],
             "agent:main:main"
         );
-        assert_eq!(hello["snapshot"]["authMode"], "token", "an admin may know");
+        let mode = (protocol >= 4).then(|| json!("token"));
+        assert_eq!(
+            hello["snapshot"].get("authMode"),
+            mode.as_ref(),
+            "an admin may know, and protocol 3 does not"
+        );
         assert_eq!(
             hello["policy"],
             json!({"maxPayload": 26_214_400, "maxBufferedBytes": 52_428_800, "tickIntervalMs": 30_000})

@@ -23,5 +23,5 @@ async fn status(call: &Call, _: IgnoredAny) -> Result<Answer, Refusal> {
 
 /// Those present.
 async fn presence(call: &Call, _: IgnoredAny) -> Result<Vec<Value>, Refusal> {
-    Ok(call.gateway.presence())
+    Ok(call.gateway.presence(call.client.grant.protocol))
 }
