@@ -10,11 +10,13 @@ const SLOW_WORDS = 20;
 const VERY_SLOW_WORDS = 600;
 const PAUSE_MS = 250;
 
-/** The words that a message is answered with, and the pause before each in milliseconds. */
+/** The words that a message is answered with, the wait for the first and the pause before each other in milliseconds. */
 export function answer(message) {
-  if (message.includes("VERYSLOW")) return { words: numbers(VERY_SLOW_WORDS), pauseMs: PAUSE_MS };
-  if (message.includes("SLOW")) return { words: [...numbers(SLOW_WORDS), "END"], pauseMs: PAUSE_MS };
-  return { words: ["You", "said:", ...message.split(" ")], pauseMs: 0 };
+  const slow = { waitMs: PAUSE_MS, pauseMs: PAUSE_MS };
+  if (message.includes("VERYSLOW")) return { words: numbers(VERY_SLOW_WORDS), ...slow };
+  if (message.includes("SLOW")) return { words: [...numbers(SLOW_WORDS), "END"], ...slow };
+  const waitMs = message.includes("AT ONCE") ? 0 : PAUSE_MS;
+  return { words: ["You", "said:", ...message.split(" ")], waitMs, pauseMs: 0 };
 }
 
 const numbers = (count) => Array.from({ length: count }, (_, index) => `word${index + 1}`);
@@ -49,12 +51,13 @@ export async function startModel() {
 const textOf = (content) =>
   typeof content === "string" ? content : content.map(({ text }) => text ?? "").join(" ");
 
-async function stream(response, body, { words, pauseMs }) {
+async function stream(response, body, { words, waitMs, pauseMs }) {
   response.writeHead(200, { "content-type": "text/event-stream" });
   const chunk = (choice, more = {}) =>
     response.write(`data: ${JSON.stringify({ ...envelope(body, "chat.completion.chunk"), choices: choice, ...more })}\n\n`);
   for (const [index, word] of words.entries()) {
-    await pause(index ? pauseMs : 400);
+    const ms = index ? pauseMs : waitMs;
+    if (ms) await pause(ms);
     if (response.destroyed) return;
     chunk([{ index: 0, delta: { content: index ? ` ${word}` : word }, finish_reason: null }]);
   }
@@ -63,8 +66,8 @@ async function stream(response, body, { words, pauseMs }) {
   response.end("data: [DONE]\n\n");
 }
 
-async function whole(response, body, { words, pauseMs }) {
-  await pause(pauseMs * words.length);
+async function whole(response, body, { words, waitMs, pauseMs }) {
+  await pause(waitMs + pauseMs * words.length);
   const message = { role: "assistant", content: words.join(" ") };
   json(response, 200, {
     ...envelope(body, "chat.completion"),

@@ -8,7 +8,7 @@ import { Messages } from "./frames.mjs";
 
 /** Records what goes between clients and the gateway. */
 export class Recorder {
-  /** Every frame: `{during, connection, from, frame}`, or `{…, close, reason}`; `from` is `client` or `gateway`. */
+  /** Every frame: `{atMs, during, connection, from, frame}`, or `{…, close, reason}`; `from` is `client` or `gateway`. */
   entries = [];
   /** What the client is being asked to do; it labels the entries. */
   during = "";
@@ -96,7 +96,7 @@ export class Recorder {
   }
 
   #note(connection, from, { text, close, reason }) {
-    const entry = { during: this.during, connection, from };
+    const entry = { atMs: Date.now(), during: this.during, connection, from };
     if (text === undefined) Object.assign(entry, { close, reason });
     else entry.frame = parsed(text);
     this.entries.push(entry);

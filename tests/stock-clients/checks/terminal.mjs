@@ -27,6 +27,13 @@ export async function terminal({ check, home, recorder, folder, atEnd }) {
     const [seen] = await tui.shows(/You said: hello from the terminal/);
     return seen;
   });
+  await check("shows an answer that comes at once, and is ready for more", async () => {
+    for (const which of ["first", "second", "third"]) {
+      tui.enter(`AT ONCE ${which}`);
+      await tui.shows(new RegExp(`You said: AT ONCE ${which}`));
+    }
+    return "three in a row";
+  });
   await check("shows an answer while it is being written", async () => {
     tui.enter("SLOW please");
     await tui.shows(/word3\b/);
