@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "voice",
         "nodes",
         "identity",
+        "rows",
+        "session_settings",
+        "agents",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {

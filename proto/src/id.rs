@@ -60,6 +60,17 @@ pub fn of_approval(platform: &str, account: &str, sender_id: &str) -> String {
     )
 }
 
+/// Key under which the bucket `sessions` keeps what was set for a session of `agent`.
+#[must_use]
+pub fn of_settings(agent: &str, session_key: &str) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let sid = of_session(session_key);
+    match !agent.is_empty() && agent.chars().all(good) {
+        true => format!("{agent}.{sid}"),
+        false => format!("={}.{sid}", of_session(agent)),
+    }
+}
+
 /// `bytes` bytes of the blake3 hash of `input`, as lower-case hex.
 fn hex(input: &[u8], bytes: usize) -> String {
     let hash = blake3::hash(input).to_hex();

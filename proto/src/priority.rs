@@ -24,7 +24,7 @@ impl Priority {
 /// |---|---|
 /// | stop: the platform's button, or `/stop` and `/abort` | critical |
 /// | a button pressed (a spinner turns), commands that only ask, moved conversation | high |
-/// | messages, edits, and commands that change how later messages are answered | normal |
+/// | messages, edits, and what changes how later messages are answered: commands, orders of operators | normal |
 /// | reactions, membership, deletions, delivery states, polls, unknown | low |
 #[must_use]
 pub fn of(inbound: &Inbound) -> Priority {
@@ -40,7 +40,7 @@ pub fn of(inbound: &Inbound) -> Priority {
                 "new" | "reset" | "model" | "language" => Priority::Normal,
                 _ => Priority::High,
             }),
-        Some(Body::Said(_) | Body::Edited(_)) => Priority::Normal,
+        Some(Body::Said(_) | Body::Edited(_) | Body::Managed(_)) => Priority::Normal,
         _ => Priority::Low,
     }
 }

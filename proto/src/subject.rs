@@ -18,6 +18,7 @@
 //! | `rpc.ledger.history`, `rpc.ledger.sessions` | – | agent-bridge, control-plane | ledger |
 //! | `rpc.ledger.journey`, `rpc.ledger.outcome` | – | control-plane | ledger |
 //! | `rpc.agent.models` | – | control-plane | agent-bridge |
+//! | `rpc.ledger.rows`, `rpc.ledger.usage` | – | control-plane | ledger |
 
 use crate::{
     id,
@@ -112,6 +113,17 @@ pub fn event(event: &Event) -> String {
     )
 }
 
+/// All events of a session, whatever their kind.
+#[must_use]
+pub fn events(session_key: &str) -> String {
+    let platform = session_key.split(':').next().unwrap_or_default();
+    format!(
+        "event.*.{}.{}",
+        token(platform),
+        id::of_session(session_key)
+    )
+}
+
 /// Subject on which the pieces of an answer to `to` are told live.
 #[must_use]
 pub fn delta(to: &Address, session_key: &str) -> String {
@@ -155,6 +167,10 @@ pub const OUTCOME: &str = "rpc.ledger.outcome";
 pub const HISTORY: &str = "rpc.ledger.history";
 /// Where the ledger answers [`crate::v1::SessionsRequest`].
 pub const SESSIONS: &str = "rpc.ledger.sessions";
+/// Where the ledger answers [`crate::v1::RowsRequest`].
+pub const ROWS: &str = "rpc.ledger.rows";
+/// Where the ledger answers [`crate::v1::UsageRequest`].
+pub const USAGE: &str = "rpc.ledger.usage";
 
 /// Where the agent bridge answers [`crate::v1::ModelsRequest`].
 pub const MODELS: &str = "rpc.agent.models";
@@ -173,6 +189,8 @@ pub fn kind(event: &Event) -> &'static str {
         Some(What::Aborted(_)) => "aborted",
         Some(What::Reset(_)) => "reset",
         Some(What::Delivered(_)) => "delivered",
+        Some(What::Removed(_)) => "removed",
+        Some(What::Compacted(_)) => "compacted",
         None => "none",
     }
 }

@@ -22,6 +22,7 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod agents;
 mod attacks;
 mod channels;
 mod chat;
@@ -32,6 +33,7 @@ mod devices;
 mod events;
 mod handshake;
 mod history;
+mod house;
 mod identity;
 mod methods;
 mod nodes;
@@ -42,6 +44,7 @@ mod replicas;
 mod revoked;
 mod runs;
 mod secret;
+mod sessions;
 mod tls;
 
 /// The shared secret of every gateway here.

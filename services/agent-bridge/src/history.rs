@@ -56,12 +56,13 @@ struct Remembered {
     bytes: usize,
 }
 
-/// A session as long as one owner has it: after a takeover, and after /new, nothing is remembered.
+/// A session as long as one owner has it: after a takeover, after /new, and when it was compacted, nothing is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     agent: String,
     session_key: String,
     session_id: String,
+    compactions: u32,
     epoch: u64,
 }
 
@@ -95,7 +96,7 @@ impl Histories {
                 session_key: turn.session_key.clone(),
                 limit: self.max_lines,
                 since_ms: turn.session_started_at_ms,
-                before: 0,
+                ..HistoryRequest::default()
             };
             match bus
                 .ask::<_, HistoryReply>(subject::HISTORY, &request, PATIENCE)
@@ -244,6 +245,7 @@ impl Key {
             agent: turn.agent.clone(),
             session_key: turn.session_key.clone(),
             session_id: turn.session_id.clone(),
+            compactions: turn.compactions,
             epoch,
         }
     }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 pub use config::{Api, Choice, Config};
 
+mod agents;
 mod asking;
 mod backend;
 mod config;
@@ -33,7 +34,10 @@ mod turn;
 /// When the settings of the model cannot be used, or the bus gives up.
 pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
     let in_hand = config.concurrency.max(1);
-    let bridge = Arc::new(turn::Bridge::new(ctx.bus.clone(), config)?);
+    let agents = agents::Agents::load(&ctx.bus)
+        .await
+        .context("reading which agents there are")?;
+    let bridge = Arc::new(turn::Bridge::new(ctx.bus.clone(), config, agents)?);
     match bridge.provider() {
         "offline" => {
             warn!("no model is configured (agent.api_key or agent.url): the built-in agent answers")
@@ -70,6 +74,7 @@ pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
     tokio::select! {
         ended = turns => ended.context("taking turns"),
         error = answer => Err(error).context("answering which models there are"),
+        kept = bridge.keep_up() => kept.context("keeping up with agents"),
         // The subscription ends with the connection, and so do the turns.
         () = async { heed.await; std::future::pending().await } => Ok(()),
     }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use crate::{
+    agents::Agents,
     asking::{Answer, Asking, Telling},
     backend::Question,
     config::Config,
@@ -36,6 +37,7 @@ pub(crate) struct Bridge {
     config: Config,
     asking: Asking,
     histories: Histories,
+    agents: Agents,
     runs: Runs,
     models: Models,
 }
@@ -45,15 +47,24 @@ impl Bridge {
     ///
     /// # Errors
     /// When the settings of the model cannot be used.
-    pub(crate) fn new(bus: Bus, config: Config) -> anyhow::Result<Self> {
+    pub(crate) fn new(bus: Bus, config: Config, agents: Agents) -> anyhow::Result<Self> {
         Ok(Self {
             bus,
             asking: Asking::new(&config)?,
             histories: Histories::new(&config),
+            agents,
             runs: Runs::default(),
             models: Models::default(),
             config,
         })
+    }
+
+    /// Keeps up with what operators make of agents, for ever.
+    ///
+    /// # Errors
+    /// When the bus cannot be read now.
+    pub(crate) async fn keep_up(&self) -> Result<(), bus::Error> {
+        self.agents.keep_up().await
     }
 
     /// Name of the provider that answers.
@@ -148,9 +159,12 @@ impl Bridge {
         let turn = &delivery.message;
         let mut messages = self.histories.before(&self.bus, turn, delivery.epoch).await;
         messages.push(prompt::said(turn));
+        let instructions = self
+            .agents
+            .instructions(&turn.agent, &self.config.system_prompt);
         Question {
             model,
-            system: prompt::system(&self.config.system_prompt, turn),
+            system: prompt::system(&instructions, turn),
             messages,
         }
     }
@@ -202,13 +216,17 @@ impl Bridge {
         Outcome::Ack
     }
 
-    /// The model that the session chose, else the one in the settings.
+    /// The model that the session chose, else its agent's, else the one in the settings.
     fn model(&self, turn: &Turn) -> String {
-        let chosen = turn.preferences.get("model").map(|model| model.trim());
-        match chosen.filter(|model| !model.is_empty() && model.chars().count() <= MAX_MODEL_CHARS) {
-            Some(model) => model.to_owned(),
-            None => self.config.model.clone(),
-        }
+        let chosen = turn.preferences.get("model").cloned().unwrap_or_default();
+        let models = [chosen, self.agents.model(&turn.agent)];
+        let models = models.iter().map(|model| named(model, self.provider()));
+        let sound = |model: &&str| !model.is_empty() && model.chars().count() <= MAX_MODEL_CHARS;
+        models
+            .into_iter()
+            .find(sound)
+            .unwrap_or(&self.config.model)
+            .to_owned()
     }
 
     /// How long the agent has, by this process's clock alone.
@@ -234,6 +252,15 @@ impl Bridge {
     }
 }
 
+/// The model of `provider/model`, as clients name one; one that is another provider's is asked for as it stands.
+fn named<'a>(model: &'a str, provider: &str) -> &'a str {
+    let model = model.trim();
+    match model.split_once('/') {
+        Some((of, model)) if of == provider => model,
+        _ => model,
+    }
+}
+
 /// Whether a turn that was stored at `stored_ms` has waited longer than it lives.
 fn expired(turn: &Turn, stored_ms: i64, now_ms: i64) -> bool {
     let lifetime_ms = match turn.lifetime_ms {
@@ -246,6 +273,13 @@ fn expired(turn: &Turn, stored_ms: i64, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_is_asked_for_without_the_name_of_its_own_provider() {
+        assert_eq!(named("openai/gpt-5", "openai"), "gpt-5");
+        assert_eq!(named(" gpt-5 ", "openai"), "gpt-5");
+        assert_eq!(named("openai/gpt-5", "openrouter.ai"), "openai/gpt-5");
+    }
 
     #[test]
     fn a_turn_lives_as_long_as_it_says_or_a_day() {

@@ -92,7 +92,7 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) -> anyh
         ))
         .add_service(Guarded::new(
             gateway,
-            SessionsServer::new(Sessions::new(bus())),
+            SessionsServer::new(Sessions::new(gateway.clone())),
         ))
         .add_service(Guarded::new(gateway, health))
         .add_service(Guarded::new(gateway, reflection))

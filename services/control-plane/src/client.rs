@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     handshake::{Claims, Grant, Program, Role},
     outbox::Outbox,
+    watch::Hears,
 };
 
 /// One client that was let in.
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) claims: Option<Claims>,
     pub(crate) since_ms: i64,
     pub(crate) outbox: Outbox,
+    /// What of sessions it subscribed to.
+    pub(crate) hears: Hears,
     /// Held while a message of this client is stored: the next one is stored after it.
     pub(crate) sending: tokio::sync::Mutex<()>,
     /// SHA-256 of the token of its device, where it has one: when that is void, it leaves.
@@ -42,6 +45,7 @@ impl Client {
             claims: None,
             since_ms: now_ms,
             outbox: Outbox::new(max_bytes),
+            hears: Hears::default(),
             sending: tokio::sync::Mutex::default(),
             token: None,
             leaving: CancellationToken::new(),

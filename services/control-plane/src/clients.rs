@@ -129,6 +129,27 @@ impl Clients {
         }
     }
 
+    /// Puts `event` into the outbox of those of `audience` that `wants` names; waits for nobody.
+    pub(crate) fn tell_those(
+        &self,
+        event: &Arc<Event>,
+        audience: Audience,
+        worth: Worth,
+        wants: impl Fn(&Client) -> bool,
+    ) {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let all = present.values().filter(|client| audience.includes(client));
+        for client in all.filter(|client| wants(client)) {
+            client.outbox.tell(event, worth);
+        }
+    }
+
+    /// Whether there is a client that `wants` names.
+    pub(crate) fn any(&self, wants: impl Fn(&Client) -> bool) -> bool {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        present.values().any(|client| wants(client))
+    }
+
     /// How often the list of those present has changed.
     pub(crate) fn presence_version(&self) -> u64 {
         self.presence_version.load(Ordering::Relaxed)

@@ -6,11 +6,14 @@ use std::{
     time::Instant,
 };
 
-use bus::Bus;
+use bus::{Bus, Mirror};
+use proto::v1::{AgentProfile, SessionSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
+    agents::Agents,
+    awaited::Awaited,
     clients::Clients,
     devices::Devices,
     gate::Gate,
@@ -20,6 +23,7 @@ use crate::{
     nodes::Nodes,
     peer::{Origin, Rules},
     runs::Runs,
+    watch::Watch,
 };
 
 /// Version that clients and people are shown.
@@ -28,6 +32,12 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MAX_UNPROVED: usize = 1024;
 /// TCP connections in all that have not become WebSockets.
 const MAX_WAITING: usize = 2048;
+
+/// Records that every replica holds.
+pub(crate) struct Records {
+    pub(crate) agents: Mirror<AgentProfile>,
+    pub(crate) settings: Mirror<SessionSettings>,
+}
 
 /// What all connections of one gateway share.
 pub(crate) struct Gateway {
@@ -46,6 +56,11 @@ pub(crate) struct Gateway {
     pub(crate) devices: Devices,
     pub(crate) health: Health,
     pub(crate) nodes: Nodes,
+    pub(crate) agents: Agents,
+    /// What was set for sessions.
+    pub(crate) settings: Mirror<SessionSettings>,
+    pub(crate) watch: Watch,
+    pub(crate) awaited: Awaited,
     pub(crate) started: Instant,
     secret: RwLock<Arc<Secret>>,
     runs: Mutex<Runs>,
@@ -56,7 +71,11 @@ impl Gateway {
     ///
     /// # Errors
     /// A sentence about the setting that is wrong.
-    pub(crate) fn new(ctx: &chassis::Context, config: Config) -> Result<Self, String> {
+    pub(crate) fn new(
+        ctx: &chassis::Context,
+        config: Config,
+        records: Records,
+    ) -> Result<Self, String> {
         Ok(Self {
             bus: ctx.bus.clone(),
             stop: ctx.stop.clone(),
@@ -70,6 +89,10 @@ impl Gateway {
             devices: Devices::new(&ctx.bus),
             health: Health::new(&config.default_agent),
             nodes: Nodes::new(&ctx.bus, &config),
+            agents: Agents::new(&config.default_agent, records.agents),
+            settings: records.settings,
+            watch: Watch::default(),
+            awaited: Awaited::default(),
             started: Instant::now(),
             runs: Mutex::new(Runs::new()),
             config,

@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Bucket, Bus};
+use bus::Bucket;
 use chassis::clock::now_ms;
 use futures_util::StreamExt;
-use proto::{
-    session, subject,
-    v1::{Connection, SessionsReply, SessionsRequest},
-};
+use proto::v1::{Connection, RowsRequest};
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
     sync::Notify,
     time::{MissedTickBehavior, interval},
 };
 
-use crate::gateway::{Gateway, VERSION};
+use crate::{
+    gateway::{Gateway, VERSION},
+    sessions::row::Extras,
+};
 pub(crate) use channels::{account, label};
 use channels::{channels, looks};
 
@@ -29,7 +29,7 @@ mod channels;
 const EVERY: Duration = Duration::from_secs(60);
 /// Changes are told together, at most this often.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long the ledger may take to say which sessions there are.
+/// Pause before connections are watched again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Sessions named.
 const RECENT: u32 = 10;
@@ -56,7 +56,9 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Default)]
 struct Facts {
     connections: BTreeMap<String, Connection>,
-    sessions: SessionsReply,
+    /// How many there are, and the newest as lists show them.
+    sessions: u64,
+    recent: Vec<Value>,
     agent: String,
     uptime_ms: u64,
     took_ms: u64,
@@ -163,8 +165,17 @@ fn note(
 
 async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
     let began = Instant::now();
-    match sessions(&gateway.bus, RECENT).await {
-        Ok(sessions) => facts.sessions = sessions,
+    let recent = RowsRequest {
+        limit: RECENT,
+        ..RowsRequest::default()
+    };
+    match gateway.rows(&recent).await {
+        Ok(reply) => {
+            let now_ms = now_ms();
+            let show = |row| gateway.show(row, Extras::default(), now_ms);
+            facts.recent = reply.rows.iter().map(show).collect();
+            facts.sessions = reply.total;
+        }
         // The last known ones stand; whether the ledger lives is not for this snapshot to say.
         Err(error) => tracing::debug!(
             error = &error as &dyn std::error::Error,
@@ -180,18 +191,12 @@ async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
     }
 }
 
-/// The sessions that the ledger knows, newest first.
-pub(crate) async fn sessions(bus: &Bus, limit: u32) -> Result<SessionsReply, bus::Error> {
-    bus.ask(subject::SESSIONS, &SessionsRequest { limit }, PATIENCE)
-        .await
-}
-
 impl Facts {
     fn snapshot(&self, now_ms: i64, version: u64) -> Snapshot {
         let raw = |value: &Value| {
             Arc::from(serde_json::value::to_raw_value(value).expect("a value serialises"))
         };
-        let (payload, status) = (raw(&self.payload(now_ms)), raw(&self.status(now_ms)));
+        let (payload, status) = (raw(&self.payload(now_ms)), raw(&self.status()));
         Snapshot {
             payload,
             status,
@@ -200,11 +205,12 @@ impl Facts {
     }
 
     fn payload(&self, now_ms: i64) -> Value {
-        let recent: Vec<_> = self.sessions.sessions.iter().take(RECENT as usize).map(|line| {
-            let key = session::to_client(&line.agent, &line.session_key);
-            json!({"key": key, "updatedAt": line.updated_at_ms, "age": now_ms.saturating_sub(line.updated_at_ms).max(0)})
-        }).collect();
-        let sessions = json!({"path": "ledger", "count": self.sessions.total, "recent": recent});
+        let recent: Vec<_> = self
+            .recent
+            .iter()
+            .map(|row| json!({"key": row["key"], "updatedAt": row["updatedAt"], "age": row["age"]}))
+            .collect();
+        let sessions = json!({"path": "ledger", "count": self.sessions, "recent": recent});
         let mut heartbeat = no_heartbeat();
         heartbeat["prompt"] = "".into();
         heartbeat["target"] = "none".into();
@@ -220,13 +226,8 @@ impl Facts {
         })
     }
 
-    fn status(&self, now_ms: i64) -> Value {
-        let recent: Vec<_> = self
-            .sessions
-            .sessions
-            .iter()
-            .map(|line| row(line, now_ms))
-            .collect();
+    fn status(&self) -> Value {
+        let recent = &self.recent;
         let mut heartbeat = no_heartbeat();
         heartbeat["agentId"] = self.agent.as_str().into();
         let (_, order, labels) = channels(self.connections.values());
@@ -239,9 +240,9 @@ impl Facts {
             "heartbeat": {"defaultAgentId": self.agent, "agents": [heartbeat]},
             "channelSummary": summary, "queuedSystemEvents": [],
             "sessions": {
-                "paths": ["ledger"], "count": self.sessions.total, "defaults": {"model": null, "contextTokens": null},
+                "paths": ["ledger"], "count": self.sessions, "defaults": {"model": null, "contextTokens": null},
                 "recent": recent,
-                "byAgent": [{"agentId": self.agent, "path": "ledger", "count": self.sessions.total, "recent": recent}],
+                "byAgent": [{"agentId": self.agent, "path": "ledger", "count": self.sessions, "recent": recent}],
             },
         })
     }
@@ -251,26 +252,11 @@ fn no_heartbeat() -> Value {
     json!({"enabled": false, "every": "0m", "everyMs": null})
 }
 
-/// A session as lists of them show it.
-pub(crate) fn row(line: &proto::v1::SessionLine, now_ms: i64) -> Value {
-    let direct = [":dm:", ":main"]
-        .iter()
-        .any(|kind| line.session_key.contains(kind));
-    let platform = line.session_key.split(':').next().unwrap_or_default();
-    json!({
-        "key": session::to_client(&line.agent, &line.session_key), "agentId": line.agent,
-        "kind": if direct { "direct" } else { "group" }, "sessionId": line.session_id,
-        "updatedAt": line.updated_at_ms, "age": now_ms.saturating_sub(line.updated_at_ms).max(0),
-        "systemSent": false, "abortedLastRun": false, "inputTokens": line.input_tokens,
-        "outputTokens": line.output_tokens, "totalTokens": line.input_tokens + line.output_tokens,
-        "model": line.model, "contextTokens": null, "lastChannel": platform, "flags": [],
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::v1::{ConnectionState, SessionLine};
+    use crate::sessions::row;
+    use proto::v1::{ConnectionState, SessionRow};
 
     #[test]
     fn a_snapshot_has_what_the_command_line_reads() {
@@ -298,16 +284,14 @@ mod tests {
             ),
             "counters alone"
         );
-        let line = SessionLine {
+        let row = SessionRow {
             agent: "main".into(),
             session_key: "telegram:dm:5".into(),
             updated_at_ms: 40,
-            ..SessionLine::default()
+            ..SessionRow::default()
         };
-        facts.sessions = SessionsReply {
-            sessions: vec![line],
-            total: 3,
-        };
+        facts.recent = vec![row::row(&row, None, &[], Extras::default(), 100)];
+        facts.sessions = 3;
         let health = facts.payload(100);
         for key in [
             "ok",
@@ -332,6 +316,6 @@ mod tests {
             json!({"key": "agent:main:telegram:dm:5", "updatedAt": 40, "age": 60})
         );
         assert_eq!(health["sessions"]["count"], 3);
-        assert_eq!(facts.status(100)["sessions"]["recent"][0]["kind"], "direct");
+        assert_eq!(facts.status()["sessions"]["recent"][0]["kind"], "direct");
     }
 }

@@ -37,6 +37,8 @@ const EVENTS: &[&str] = &[
     "node.invoke.cancel",
     "device.pair.requested",
     "device.pair.resolved",
+    "sessions.changed",
+    "session.message",
 ];
 
 #[derive(Serialize)]

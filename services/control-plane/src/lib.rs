@@ -7,13 +7,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use bus::{Bucket, Mirror};
 use chassis::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 mod admin;
+mod agents;
 mod announce;
+mod awaited;
 mod client;
 mod clients;
 mod connection;
@@ -40,9 +43,11 @@ mod runs;
 mod schema;
 mod scope;
 mod secret;
+mod sessions;
 mod socket;
 mod tls;
 mod turns;
+mod watch;
 mod wire;
 
 /// The JSON Schema of the whole protocol: frames, methods with what they take and give, events.
@@ -163,7 +168,16 @@ pub async fn serve(
     let (web_at, admin_at) = (web.local_addr()?, admin.local_addr()?);
     check(&config, web_at, admin_at)?;
     let tls = tls::prepare(&config)?;
-    let gateway = Arc::new(gateway::Gateway::new(&ctx, config).map_err(anyhow::Error::msg)?);
+    let records = gateway::Records {
+        agents: Mirror::load(&ctx.bus, Bucket::Agents)
+            .await
+            .context("reading which agents there are")?,
+        settings: Mirror::load(&ctx.bus, Bucket::Sessions)
+            .await
+            .context("reading what was set for sessions")?,
+    };
+    let gateway = gateway::Gateway::new(&ctx, config, records).map_err(anyhow::Error::msg)?;
+    let gateway = Arc::new(gateway);
     let heard = live::Heard::begin(&gateway)
         .await
         .context("listening to live events")?;
@@ -207,6 +221,11 @@ pub async fn serve(
             clients::pulse(&gateway).await;
             Ok(())
         },
+        async {
+            watch::tell(&gateway).await;
+            Ok(())
+        },
+        sessions::keep_up(&gateway),
         admin::serve(&gateway, admin),
     )?;
     Ok(())

@@ -54,6 +54,7 @@ impl Heard {
                 biased;
                 () = gateway.stop.cancelled() => return,
                 Some((_, delta)) = self.deltas.next() => {
+                    gateway.watch.heard(&delta);
                     let tales = gateway.runs().delta(&delta, Instant::now(), now_ms());
                     tell(gateway, &delta.agent, &delta.session_key, &tales);
                 }
@@ -63,6 +64,8 @@ impl Heard {
                         gateway.health.age();
                     }
                     tell(gateway, &event.agent, &event.session_key, &tales);
+                    gateway.watch.happened(&event);
+                    gateway.awaited.happened(&event);
                 }
                 Some((_, announced)) = self.announced.next() => announce::pass_on(gateway, &announced),
                 _ = sweep.tick() => gateway.runs().forget(Instant::now()),

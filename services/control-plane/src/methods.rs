@@ -60,6 +60,8 @@ macro_rules! method {
 }
 use method;
 
+pub(crate) use chat::history::told;
+
 /// Every family of methods.
 const FAMILIES: &[&[Method]] = &[
     agents::METHODS,

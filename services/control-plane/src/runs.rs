@@ -8,7 +8,7 @@ use std::{
 
 use proto::{
     session,
-    v1::{Answered, Delta, DeltaKind, Event, Failed, event::What},
+    v1::{Answered, Delta, DeltaKind, Event, Failed, SessionName, event::What},
     ws,
 };
 use serde_json::{Value, json};
@@ -133,6 +133,15 @@ impl Runs {
             .iter()
             .filter(|(_, run)| run.agent == agent && run.session_key == session_key);
         theirs.map(|(turn_id, run)| running(turn_id, run)).collect()
+    }
+
+    /// The sessions in which something runs.
+    pub(crate) fn sessions(&self) -> Vec<SessionName> {
+        let name = |run: &Run| SessionName {
+            agent: run.agent.clone(),
+            session_key: run.session_key.clone(),
+        };
+        self.running.values().map(name).collect()
     }
 
     /// The run that clients or the bus know as `id`, and the session it belongs to.

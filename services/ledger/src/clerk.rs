@@ -4,8 +4,8 @@ use bus::{Bucket, Bus};
 use proto::{
     subject,
     v1::{
-        Event, HistoryRequest, Intent, IntentState, OutcomeRequest, SessionsRequest, Step,
-        TraceReply, TraceRequest, Walk, WalkEnd,
+        Event, HistoryRequest, Intent, IntentState, OutcomeRequest, RowsRequest, SessionsRequest,
+        Step, TraceReply, TraceRequest, UsageRequest, Walk, WalkEnd,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,22 @@ impl Clerk {
                     clerk.reader.sessions(&asked).await.map_err(why)
                 }
             });
+        let rows = self.bus.answer(subject::ROWS, stop, |asked: RowsRequest| {
+            let clerk = self.clone();
+            async move {
+                clerk.applied.catch_up(&clerk.bus).await;
+                clerk.reader.rows(&asked).await.map_err(why)
+            }
+        });
+        let usage = self
+            .bus
+            .answer(subject::USAGE, stop, |asked: UsageRequest| {
+                let clerk = self.clone();
+                async move {
+                    clerk.applied.catch_up(&clerk.bus).await;
+                    clerk.reader.usage(&asked).await.map_err(why)
+                }
+            });
         let journeys = self
             .bus
             .answer(subject::JOURNEY, stop, |asked: TraceRequest| {
@@ -64,7 +80,7 @@ impl Clerk {
                     clerk.reader.outcome(&asked.turn_id).await.map_err(why)
                 }
             });
-        tokio::try_join!(history, sessions, journeys, outcomes).map(drop)
+        tokio::try_join!(history, sessions, rows, usage, journeys, outcomes).map(drop)
     }
 
     /// Closes the file.

@@ -5,7 +5,10 @@ use std::{pin::pin, time::Duration};
 use bus::{Bus, Record, StreamState};
 use futures_util::{Stream, StreamExt};
 use prost::Message;
-use proto::v1::Event;
+use proto::{
+    subject,
+    v1::{Event, event::What},
+};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout_at},
@@ -102,7 +105,29 @@ impl Follower<'_> {
     }
 
     /// Writes a batch down and returns the sequence of its last event.
+    ///
+    /// Words that are to be erased leave the stream, too: when what came before is written down, and before it is
+    /// written down that they are gone, so that a crash in between does it again.
     async fn write(
+        &mut self,
+        mut batch: Vec<Record<Event>>,
+        mut position: Position,
+    ) -> Result<u64, Error> {
+        while !batch.is_empty() {
+            let next = batch.iter().skip(1).position(|it| erased(it).is_some());
+            let rest = batch.split_off(next.map_or(batch.len(), |next| next + 1));
+            if let Some(session_key) = batch.first().and_then(erased) {
+                let of_session = subject::events(session_key);
+                let before = batch[0].sequence;
+                self.bus.erase(EVENT, &of_session, before).await?;
+            }
+            position.sequence = self.write_run(batch, position).await?;
+            batch = rest;
+        }
+        Ok(position.sequence)
+    }
+
+    async fn write_run(
         &mut self,
         batch: Vec<Record<Event>>,
         mut position: Position,
@@ -174,6 +199,15 @@ async fn gather(
         batch.push(next);
     }
     batch
+}
+
+/// The session whose words `record` has erased.
+fn erased(record: &Record<Event>) -> Option<&str> {
+    let event = record.message.as_ref()?;
+    match &event.what {
+        Some(What::Removed(removed)) if removed.erase => Some(&event.session_key),
+        _ => None,
+    }
 }
 
 /// The event of `record`, if it is one that can be kept.

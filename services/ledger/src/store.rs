@@ -16,15 +16,19 @@ use crate::Error;
 
 mod journeys;
 mod keep;
+mod managed;
 mod outcome;
 mod read;
+mod rows;
 mod trace;
+mod usage;
 mod write;
 
 /// What brings a file from version n to n + 1; each sets `user_version` itself.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001.sql"),
     include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
 ];
 
 /// How long a lock of another program is waited for.

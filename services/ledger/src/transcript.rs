@@ -16,9 +16,13 @@ pub(crate) fn line(event: &Event) -> Option<Line> {
         What::Aborted(aborted) => cut_off(aborted),
         What::Failed(failed) => failure(failed),
         What::Reset(_) => system("The session began anew.", "reset"),
-        What::Refused(_) | What::Sent(_) | What::Unsure(_) | What::Dead(_) | What::Delivered(_) => {
-            return None;
-        }
+        What::Refused(_)
+        | What::Sent(_)
+        | What::Unsure(_)
+        | What::Dead(_)
+        | What::Delivered(_)
+        | What::Removed(_)
+        | What::Compacted(_) => return None,
     };
     Some(Line {
         at_ms: event.at_ms,
@@ -32,6 +36,27 @@ pub(crate) fn session_id(event: &Event) -> &str {
     match &event.what {
         Some(What::Accepted(accepted)) => &accepted.session_id,
         Some(What::Reset(reset)) => &reset.session_id,
+        _ => "",
+    }
+}
+
+/// What people call the conversation of `event`: the group's title, or the person's name; empty where it says none.
+pub(crate) fn title(event: &Event) -> &str {
+    let Some(What::Accepted(Accepted {
+        inbound: Some(inbound),
+        ..
+    })) = &event.what
+    else {
+        return "";
+    };
+    let address = inbound.address.as_ref();
+    let direct = address.is_some_and(|address| address.kind() == ConversationKind::Direct);
+    match (address, &inbound.sender) {
+        // The gateway's own page is everybody's, and its sender is a program.
+        (Some(address), _) if address.platform == "webchat" => "",
+        (Some(address), _) if !address.title.is_empty() => &address.title,
+        (_, Some(sender)) if direct && !sender.display_name.is_empty() => &sender.display_name,
+        (_, Some(sender)) if direct => &sender.username,
         _ => "",
     }
 }

@@ -44,6 +44,7 @@ fn list(reply: &SessionsReply, now_ms: i64) -> String {
             line.input_tokens.to_string(),
             line.output_tokens.to_string(),
             printable(&line.model),
+            printable(&line.label),
         ]
     });
     let heads = [
@@ -54,6 +55,7 @@ fn list(reply: &SessionsReply, now_ms: i64) -> String {
         "TOKENS IN",
         "OUT",
         "MODEL",
+        "LABEL",
     ];
     let mut text = table(heads, rows);
     let more = reply.total.saturating_sub(reply.sessions.len() as u64);
@@ -73,6 +75,7 @@ fn entry(line: &SessionLine) -> Value {
         "inputTokens": line.input_tokens,
         "outputTokens": line.output_tokens,
         "model": line.model,
+        "label": line.label,
     })
 }
 

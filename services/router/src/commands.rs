@@ -31,11 +31,7 @@ pub fn answer(
         "status" => (status(session, agent, now_ms), Effect::None),
         "stop" | "abort" => ("Stopped.".into(), Effect::Stop),
         "new" | "reset" => {
-            let preferences = std::mem::take(&mut session.preferences);
-            *session = Session {
-                preferences,
-                ..Session::begin(now_ms)
-            };
+            session.begin_anew(now_ms);
             (
                 "A new conversation begins. I no longer look at what was said before.".into(),
                 Effect::Reset,

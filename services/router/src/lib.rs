@@ -8,7 +8,7 @@ use chassis::clock::now_ms;
 use futures_util::future::{try_join, try_join_all};
 use proto::{
     id, priority, subject,
-    v1::{Inbound, Priority, Turn},
+    v1::{Inbound, Priority, SessionSettings, Turn, inbound::Body},
 };
 use tracing::{debug, info};
 
@@ -17,6 +17,7 @@ use crate::{
     people::{Asked, People},
     policy::Verdict,
     route::{Admitted, Decision},
+    settings::Settings,
     store::{Keys, Rate, Session, Store},
     turnstile::Turnstile,
 };
@@ -28,6 +29,7 @@ pub mod moves;
 pub mod people;
 pub mod policy;
 pub mod route;
+pub mod settings;
 pub mod store;
 pub mod text;
 mod turnstile;
@@ -49,12 +51,16 @@ pub async fn run(ctx: chassis::Context, config: Config, redis_url: &str) -> anyh
     let moves = Moves::load(&ctx.bus)
         .await
         .context("reading which groups moved")?;
+    let settings = Settings::load(&ctx.bus)
+        .await
+        .context("reading what is set for sessions")?;
     let router = Arc::new(Router {
         bus: ctx.bus.clone(),
         config,
         store,
         people,
         moves,
+        settings,
         sessions: Turnstile::default(),
     });
     let source = Source::partitions(&ctx.bus, "IN", "router");
@@ -73,6 +79,7 @@ pub async fn run(ctx: chassis::Context, config: Config, redis_url: &str) -> anyh
         tokio::select! {
             kept = router.people.keep_up() => kept,
             kept = router.moves.keep_up() => kept,
+            kept = router.settings.keep_up() => kept,
             () = ctx.stop.cancelled() => Ok(()),
         }
     };
@@ -86,6 +93,7 @@ struct Router {
     store: Store,
     people: People,
     moves: Moves,
+    settings: Settings,
     sessions: Turnstile,
 }
 
@@ -101,9 +109,10 @@ impl Router {
         }
         let key = self.moves.origin(route::session_key(inbound));
         let _pass = self.sessions.enter(&key).await;
+        let agent = route::agent(&self.config, inbound);
         let keys = Keys::new(
             &inbound.id,
-            &id::of_session(&key),
+            &self.sid(agent, &key),
             &address.platform,
             &address.account,
             &sender.id,
@@ -147,17 +156,23 @@ impl Router {
                 Err(error) => again(&error, delivery.attempt),
             };
         }
-        let access = self.config.access(&address.platform, &address.account);
+        let set = self.settings.of(agent, &key);
+        let mut access = self.config.access(&address.platform, &address.account);
+        settings::allow(&set, &mut access);
         let verdict = policy::decide(&access, inbound, self.people.approved(address, sender));
         let decision = match verdict {
+            Verdict::Admit(_) if let Some(reason) = self.silenced(agent, &set, inbound) => {
+                route::refuse(&self.config, inbound, &key, &reason, now_ms)
+            }
             Verdict::Admit(trust) => {
                 let mut inbound = inbound.clone();
                 if let Some(sender) = &mut inbound.sender {
                     sender.set_trust(trust);
                 }
-                let session = seen
+                let mut session = seen
                     .session
                     .unwrap_or_else(|| self.begin(seen.blind, now_ms));
+                settings::prefer(&set, &mut session);
                 route::route(
                     &self.config,
                     Admitted {
@@ -193,6 +208,11 @@ impl Router {
             },
         };
         if let Err(error) = self.moves.remember(inbound, &key).await {
+            return again(&error, delivery.attempt);
+        }
+        if let Some(session) = &decision.session
+            && let Err(error) = self.settings.keep(agent, &key, &set, session).await
+        {
             return again(&error, delivery.attempt);
         }
         match self.act(&decision, inbound, &keys).await {
@@ -241,6 +261,9 @@ impl Router {
                     .save(keys, session, self.config.session_idle_s)
                     .await;
             }
+            if decision.forget {
+                self.store.forget(keys).await;
+            }
         };
         let (published, ()) = tokio::join!(try_join(turns, try_join(outbound, events)), save);
         published.map(|_| ())
@@ -273,6 +296,24 @@ impl Router {
             session.started_at_ms = now_ms - idle;
         }
         session
+    }
+
+    /// Why nothing of this is answered, if operators want it so.
+    fn silenced(&self, agent: &str, set: &SessionSettings, inbound: &Inbound) -> Option<String> {
+        if let Err(unknown) = self.settings.must_know(agent, &self.config.agent) {
+            return Some(unknown);
+        }
+        let managed = matches!(inbound.body, Some(Body::Managed(_)));
+        let denied = set.send_policy == "deny" && !managed;
+        denied.then(|| "the session's send policy is deny".into())
+    }
+
+    /// Under which its state is kept: sessions of two agents may have one key.
+    fn sid(&self, agent: &str, key: &str) -> String {
+        match agent == self.config.agent {
+            true => id::of_session(key),
+            false => id::of_session(&format!("{agent} {key}")),
+        }
     }
 
     fn rates(&self, platform: &str) -> (Rate, Rate) {

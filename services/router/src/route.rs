@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod events;
+mod managed;
 
 /// What is to be done for one inbound.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// The session as it is now, if it changed.
     pub session: Option<Session>,
+    /// The session is forgotten.
+    pub forget: bool,
 }
 
 /// An inbound that was let in, and what goes with it.
@@ -77,6 +80,7 @@ pub fn route(config: &Config, admitted: Admitted<'_>) -> Decision {
             decision
         }
         Some(Body::Said(_)) => about.said(&mut session),
+        Some(Body::Managed(managed)) => about.managed(managed, &mut session),
         Some(body) => about.silence(events::kind(body)),
         None => about.silence("an empty event"),
     }
@@ -148,6 +152,15 @@ pub fn tell(
     }
 }
 
+/// The agent that answers `inbound`.
+#[must_use]
+pub fn agent<'a>(config: &'a Config, inbound: &'a Inbound) -> &'a str {
+    match inbound.agent.as_str() {
+        "" => &config.agent,
+        named => named,
+    }
+}
+
 struct About<'a> {
     config: &'a Config,
     inbound: &'a Inbound,
@@ -157,10 +170,7 @@ struct About<'a> {
 
 impl About<'_> {
     fn agent(&self) -> &str {
-        match self.inbound.agent.as_str() {
-            "" => &self.config.agent,
-            named => named,
-        }
+        agent(self.config, self.inbound)
     }
 
     /// A message: a command, or a turn of the agent.
@@ -222,6 +232,7 @@ impl About<'_> {
             outbound,
             events,
             session: Some(session.clone()),
+            forget: false,
         }
     }
 
@@ -247,6 +258,7 @@ impl About<'_> {
             lifetime_ms: self.config.lifetime_ms(),
             allowed_ms: self.allowed_ms(),
             wish: inbound.wish.clone(),
+            compactions: session.compactions,
         }
     }
 

@@ -38,6 +38,9 @@ pub struct Session {
     /// Id of the newest turn: the agent's state hangs on it.
     #[serde(default)]
     pub last_turn: String,
+    /// How often its transcript was compacted.
+    #[serde(default)]
+    pub compactions: u32,
 }
 
 impl Session {
@@ -50,7 +53,17 @@ impl Session {
             preferences: BTreeMap::new(),
             turns: 0,
             last_turn: String::new(),
+            compactions: 0,
         }
+    }
+
+    /// Begins it anew; what its owner chose is kept.
+    pub fn begin_anew(&mut self, now_ms: i64) {
+        let preferences = std::mem::take(&mut self.preferences);
+        *self = Self {
+            preferences,
+            ..Self::begin(now_ms)
+        };
     }
 }
 
@@ -198,6 +211,14 @@ impl Store {
             .arg("EX")
             .arg(idle_s.max(1));
         let _: Option<()> = self.guarded(set.query_async(&mut redis)).await;
+    }
+
+    /// Forgets a session.
+    pub async fn forget(&self, keys: &Keys) {
+        let mut redis = self.redis.clone();
+        let mut del = redis::cmd("DEL");
+        del.arg(&keys.session);
+        let _: Option<()> = self.guarded(del.query_async(&mut redis)).await;
     }
 
     /// Runs a call unless Redis has just failed five times in a row.

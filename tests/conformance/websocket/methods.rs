@@ -131,8 +131,8 @@ async fn health_has_what_the_command_line_reads() {
         let present = client.done("system-presence", json!({})).await;
         assert_eq!(present[0]["mode"], "gateway");
         assert_eq!(
-            client.done("agents.list", json!({})).await["agents"],
-            json!([{"id": "main"}])
+            client.done("agents.list", json!({})).await["agents"][0]["id"],
+            "main"
         );
         assert_eq!(
             client.done("sessions.subscribe", json!({})).await["subscribed"],

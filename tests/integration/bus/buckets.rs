@@ -1,6 +1,6 @@
 //! Buckets: compare and swap, changes as they come, old records forgotten.
 
-use bus::Bucket;
+use bus::{Bucket, Mirror};
 use futures_util::StreamExt;
 use proto::v1::Connection;
 use tests::servers::Nats;
@@ -75,4 +75,44 @@ async fn old_records_are_forgotten_but_those_that_are_wanted() {
         .collect();
     left.sort();
     assert_eq!(left, ["kept", "new", "older"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_mirrors_change_the_same_record_and_nothing_is_lost() {
+    let nats = Nats::start();
+    let (one, two) = (connect(&nats).await, connect(&nats).await);
+    let one = Mirror::<Connection>::load(&one, Bucket::Connections).await;
+    let two = Mirror::<Connection>::load(&two, Bucket::Connections).await;
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let mut told = Vec::new();
+    let writing = async |mirror: &Mirror<Connection>| {
+        for _ in 0..50 {
+            let count = |found: Option<&Connection>| {
+                let attempts = found.map_or(0, |found| found.attempts) + 1;
+                let counted = Connection {
+                    attempts,
+                    ..Connection::default()
+                };
+                Ok::<_, bus::Error>(Some(counted))
+            };
+            mirror.change("n", count).await.unwrap();
+        }
+    };
+    let both = async {
+        tokio::join!(writing(&one), writing(&two));
+        for mirror in [&one, &two] {
+            mirror.catch_up().await;
+            assert_eq!(mirror.find("n").unwrap().attempts, 100);
+        }
+        let gone = one.change("n", |_| Ok::<_, bus::Error>(None)).await;
+        assert!(gone.unwrap().is_none());
+        two.catch_up().await;
+        assert!(two.find("n").is_none() && two.all().is_empty());
+    };
+    tokio::select! {
+        () = both => {}
+        ended = one.keep_up(|_| ()) => ended.unwrap(),
+        ended = two.keep_up(|key| told.push(key.to_owned())) => ended.unwrap(),
+    }
+    assert!(told.iter().all(|key| key == "n") && told.len() > 1);
 }

@@ -1,20 +1,26 @@
-//! Which agents there are.
-
-use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+//! Which agents there are, and what each is told to be.
 
 use super::{Call, Method, method};
-use crate::refusal::Refusal;
+
+mod files;
+mod identity;
+mod profiles;
+
+pub(super) use profiles::listed;
 
 /// What it serves.
-pub(super) const METHODS: &[Method] = &[method!("agents.list", Read, list)];
+pub(super) const METHODS: &[Method] = &[
+    method!("agents.list", Read, profiles::list),
+    method!("agents.create", Admin, profiles::create),
+    method!("agents.update", Admin, profiles::update),
+    method!("agents.delete", Admin, profiles::delete),
+    method!("agents.files.list", Read, files::list),
+    method!("agents.files.get", Read, files::get),
+    method!("agents.files.set", Admin, files::set),
+    method!("agent.identity.get", Read, identity::get),
+];
 
-async fn list(call: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
-    Ok(listed(call))
-}
-
-/// The agents by name. The settings name one; more come with the agents themselves.
-pub(super) fn listed(call: &Call) -> Value {
-    let agent = &call.gateway.config.default_agent;
-    json!({"defaultId": agent, "mainKey": "main", "scope": "per-sender", "agents": [{"id": agent}]})
+/// Where the files of an agent are, for clients that show a folder: a name in the gateway's records.
+fn workspace(agent: &str) -> String {
+    format!("agents/{agent}")
 }

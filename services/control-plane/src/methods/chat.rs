@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::{Call, Method, method};
 use crate::refusal::Refusal;
 
-mod abort;
-mod history;
-mod send;
+pub(super) mod abort;
+pub(super) mod history;
+pub(super) mod send;
 
 /// What it serves.
 pub(super) const METHODS: &[Method] = &[
@@ -29,7 +29,7 @@ async fn startup(call: &Call, params: history::History) -> Result<Value, Refusal
     Ok(answer)
 }
 
-/// The agent and the session that a client means.
+/// The agent and the session that a client means; the agent is one that there is.
 pub(super) fn meant(
     call: &Call,
     spelled: &str,
@@ -42,6 +42,8 @@ pub(super) fn meant(
             call.name()
         )));
     }
-    let default = agent.unwrap_or(&call.gateway.config.default_agent);
-    Ok(session::from_client(spelled, default))
+    let agents = &call.gateway.agents;
+    let (agent, key) = session::from_client(spelled, agent.unwrap_or(agents.default()));
+    agents.must_know(call.name(), &agent)?;
+    Ok((agent, key))
 }

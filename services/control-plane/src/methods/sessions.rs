@@ -1,56 +1,36 @@
-//! Which sessions there are.
+//! Which sessions there are, what was set for them, and what an operator orders of them.
 
-use chassis::clock::now_ms;
-use schemars::JsonSchema;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, json};
+use super::{Method, method};
 
-use super::{Call, Method, method};
-use crate::{health, refusal::Refusal};
+mod list;
+mod one;
+mod orders;
+mod patch;
+mod resolve;
+mod subscribe;
+mod talk;
+mod usage;
 
 /// What it serves.
 pub(super) const METHODS: &[Method] = &[
-    method!("sessions.list", Read, list),
-    method!("sessions.subscribe", Read, subscribe),
-    method!("sessions.unsubscribe", Read, unsubscribe),
+    method!("sessions.list", Read, list::list),
+    method!("sessions.describe", Read, one::describe),
+    method!("sessions.get", Read, one::get),
+    method!("sessions.preview", Read, one::preview),
+    method!("sessions.resolve", Read, resolve::resolve),
+    method!("sessions.patch", Write, patch::patch),
+    method!("sessions.create", Write, orders::create),
+    method!("sessions.reset", Admin, orders::reset),
+    method!("sessions.delete", Admin, orders::delete),
+    method!("sessions.compact", Admin, orders::compact),
+    method!("sessions.send", Write, talk::send),
+    method!("sessions.steer", Write, talk::steer),
+    method!("sessions.abort", Write, talk::abort),
+    method!("sessions.usage", Read, usage::usage),
+    method!("sessions.usage.timeseries", Read, usage::timeseries),
+    method!("sessions.usage.logs", Read, usage::logs),
+    method!("sessions.subscribe", Read, subscribe::subscribe),
+    method!("sessions.unsubscribe", Read, subscribe::unsubscribe),
+    method!("sessions.messages.subscribe", Read, subscribe::follow),
+    method!("sessions.messages.unsubscribe", Read, subscribe::unfollow),
 ];
-
-/// Most sessions of one answer.
-const MOST: u32 = 1000;
-
-/// What of a list is wanted. Open: the filters of the reference that are not here leave nothing out.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct List {
-    limit: Option<u32>,
-    agent_id: Option<String>,
-}
-
-/// The sessions, newest first.
-async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
-    let limit = params.limit.unwrap_or(MOST).clamp(1, MOST);
-    let reply = health::sessions(&call.gateway.bus, limit).await?;
-    let now_ms = now_ms();
-    let wanted = |agent: &str| {
-        params
-            .agent_id
-            .as_deref()
-            .is_none_or(|wanted| wanted == agent)
-    };
-    let rows = reply.sessions.iter().filter(|line| wanted(&line.agent));
-    let rows: Vec<_> = rows.map(|line| health::row(line, now_ms)).collect();
-    Ok(json!({
-        "ts": now_ms, "path": "ledger", "count": rows.len(), "totalCount": reply.total, "limitApplied": limit,
-        "hasMore": reply.total > u64::from(limit),
-        "defaults": {"modelProvider": null, "model": null, "contextTokens": null}, "sessions": rows,
-    }))
-}
-
-/// Every operator hears of every session, so there is nothing to note.
-async fn subscribe(_: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
-    Ok(json!({"subscribed": true}))
-}
-
-async fn unsubscribe(_: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
-    Ok(json!({"subscribed": false}))
-}

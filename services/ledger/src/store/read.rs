@@ -13,7 +13,7 @@ const USUAL_ROWS: u32 = 200;
 /// How many rows one answer holds at most.
 const MAX_ROWS: u32 = 1000;
 /// How large one answer may become: below the payload limit of a NATS server that was not configured, 1 MiB.
-const MAX_REPLY_BYTES: usize = 900 * 1024;
+pub(super) const MAX_REPLY_BYTES: usize = 900 * 1024;
 /// What of one line's text is answered, so that there is always room for a line; the file keeps it whole.
 pub(super) const MAX_TEXT_BYTES: usize = 256 * 1024;
 
@@ -21,14 +21,23 @@ pub(super) const HISTORY: &str = "
     SELECT id, role, text, at_ms, turn_id, sender, provider, model, input_tokens, output_tokens, cost_micro_usd,
            stop_reason, attachments
     FROM lines
-    WHERE agent = ?1 AND session_key = ?2 AND id < ?3 AND at_ms >= ?4
-    ORDER BY id DESC LIMIT ?5";
+    WHERE agent = ?1 AND session_key = ?2 AND id < ?3 AND at_ms >= ?4 AND id > ?5
+    ORDER BY id DESC LIMIT ?6";
 
-const TOTAL: &str = "SELECT lines, session_id FROM sessions WHERE agent = ?1 AND session_key = ?2";
+/// The same from its other end: the oldest lines after one.
+pub(super) const HISTORY_AFTER: &str = "
+    SELECT id, role, text, at_ms, turn_id, sender, provider, model, input_tokens, output_tokens, cost_micro_usd,
+           stop_reason, attachments
+    FROM lines
+    WHERE agent = ?1 AND session_key = ?2 AND id < ?3 AND at_ms >= ?4 AND id > ?5
+    ORDER BY id LIMIT ?6";
+
+const TOTAL: &str = "
+    SELECT lines - hidden, session_id, first_line FROM sessions WHERE agent = ?1 AND session_key = ?2";
 
 pub(super) const SESSIONS: &str = "
     SELECT agent, session_key, session_id, updated_at_ms, lines, input_tokens, output_tokens, model
-    FROM sessions ORDER BY updated_at_ms DESC LIMIT ?1";
+    FROM sessions WHERE removed = 0 ORDER BY updated_at_ms DESC LIMIT ?1";
 
 /// Answers questions about what was written down; clones share their connections.
 #[derive(Clone)]
@@ -53,11 +62,22 @@ impl Reader {
         };
         // One snapshot: lines and their total belong together while the writer goes on.
         let mut snapshot = self.pool.begin().await?;
-        let mut rows = sqlx::query(HISTORY)
+        let session = sqlx::query(TOTAL)
+            .bind(&asked.agent)
+            .bind(&asked.session_key)
+            .fetch_optional(&mut *snapshot)
+            .await?;
+        let (total, session_id, first_line) = match session {
+            Some(row) => (unsigned(row.try_get(0)?), row.try_get(1)?, row.try_get(2)?),
+            None => (0, String::new(), 0_i64),
+        };
+        let newest = asked.after == 0;
+        let mut rows = sqlx::query(if newest { HISTORY } else { HISTORY_AFTER })
             .bind(&asked.agent)
             .bind(&asked.session_key)
             .bind(before)
             .bind(asked.since_ms)
+            .bind(signed(asked.after).max(first_line - 1))
             .bind(limit(asked.limit))
             .fetch(&mut *snapshot);
         let (mut lines, mut bytes) = (Vec::new(), 0);
@@ -70,16 +90,9 @@ impl Reader {
             lines.push(line);
         }
         drop(rows);
-        lines.reverse();
-        let session = sqlx::query(TOTAL)
-            .bind(&asked.agent)
-            .bind(&asked.session_key)
-            .fetch_optional(&mut *snapshot)
-            .await?;
-        let (total, session_id) = match session {
-            Some(row) => (unsigned(row.try_get(0)?), row.try_get(1)?),
-            None => (0, String::new()),
-        };
+        if newest {
+            lines.reverse();
+        }
         Ok(HistoryReply {
             lines,
             total,
@@ -97,7 +110,7 @@ impl Reader {
             .fetch_all(&self.pool)
             .await?;
         let sessions = rows.iter().map(to_session).collect::<Result<_, _>>()?;
-        let total: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions")
+        let total: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions WHERE removed = 0")
             .fetch_one(&self.pool)
             .await?;
         Ok(SessionsReply {
@@ -112,7 +125,7 @@ impl Reader {
     }
 }
 
-fn limit(asked: u32) -> u32 {
+pub(super) fn limit(asked: u32) -> u32 {
     match asked {
         0 => USUAL_ROWS,
         asked => asked.min(MAX_ROWS),
@@ -152,5 +165,6 @@ fn to_session(row: &SqliteRow) -> Result<SessionLine, sqlx::Error> {
         input_tokens: unsigned(row.try_get("input_tokens")?),
         output_tokens: unsigned(row.try_get("output_tokens")?),
         model: row.try_get("model")?,
+        ..SessionLine::default()
     })
 }

@@ -296,7 +296,11 @@ async fn questions_are_answered_from_an_index() {
     for (question, index) in [
         (
             read::HISTORY,
-            "USING INDEX lines_of_session (agent=? AND session_key=? AND id<?)",
+            "USING INDEX lines_of_session (agent=? AND session_key=? AND id>? AND id<?)",
+        ),
+        (
+            read::HISTORY_AFTER,
+            "USING INDEX lines_of_session (agent=? AND session_key=? AND id>? AND id<?)",
         ),
         (read::SESSIONS, "USING INDEX sessions_by_age"),
         (trace::OF_TURN, "USING INDEX events_of_turn (turn_id=?)"),

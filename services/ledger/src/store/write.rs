@@ -11,7 +11,7 @@ use sqlx::{
     Connection, QueryBuilder, Row, Sqlite, SqliteConnection, SqliteTransaction, sqlite::SqliteRow,
 };
 
-use super::journeys;
+use super::{journeys, managed};
 use crate::{Error, transcript};
 
 /// How many of the oldest rows are looked at in one transaction when old ones are forgotten.
@@ -39,7 +39,10 @@ struct Growth<'a> {
     lines: i64,
     input_tokens: i64,
     output_tokens: i64,
+    cost_micro_usd: i64,
     model: String,
+    interacted_ms: i64,
+    title: &'a str,
 }
 
 impl Writer {
@@ -78,13 +81,18 @@ impl Writer {
             .filter(|event| new.remove(&event.id))
             .collect();
         journeys::add(&mut transaction, &new).await?;
-        let lines: Vec<(&Event, Line)> = new
-            .iter()
-            .filter_map(|event| Some((*event, transcript::line(event)?)))
-            .collect();
-        if !lines.is_empty() {
-            insert_lines(&mut transaction, &lines).await?;
-            grow_sessions(&mut transaction, &lines).await?;
+        for run in new.split_inclusive(|event| managed::changes_lines(event)) {
+            let lines: Vec<(&Event, Line)> = run
+                .iter()
+                .filter_map(|event| Some((*event, transcript::line(event)?)))
+                .collect();
+            if !lines.is_empty() {
+                insert_lines(&mut transaction, &lines).await?;
+                grow_sessions(&mut transaction, &lines).await?;
+            }
+            if let Some(last) = run.last() {
+                managed::apply(&mut transaction, last).await?;
+            }
         }
         sqlx::query(
             "INSERT INTO position (only, stream_created_ms, sequence) VALUES (1, ?, ?)
@@ -133,7 +141,7 @@ impl Writer {
         .await?;
         for line in &lines {
             sqlx::query(
-                "UPDATE sessions SET lines = lines - 1 WHERE agent = ? AND session_key = ?",
+                "UPDATE sessions SET lines = lines - 1, hidden = max(hidden - 1, 0) WHERE agent = ? AND session_key = ?",
             )
             .bind(line.try_get::<&str, _>(0)?)
             .bind(line.try_get::<&str, _>(1)?)
@@ -235,6 +243,13 @@ async fn grow_sessions(
         growth.updated_at_ms = growth.updated_at_ms.max(line.at_ms);
         growth.input_tokens += signed(line.input_tokens);
         growth.output_tokens += signed(line.output_tokens);
+        growth.cost_micro_usd += signed(line.cost_micro_usd);
+        if line.role == "user" {
+            growth.interacted_ms = growth.interacted_ms.max(line.at_ms);
+        }
+        if !transcript::title(event).is_empty() {
+            growth.title = transcript::title(event);
+        }
         if !transcript::session_id(event).is_empty() {
             growth.session_id = transcript::session_id(event);
         }
@@ -244,7 +259,7 @@ async fn grow_sessions(
     }
     let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
         "INSERT INTO sessions (agent, session_key, session_id, updated_at_ms, lines, \
-         input_tokens, output_tokens, model) ",
+         input_tokens, output_tokens, cost_micro_usd, model, created_ms, interacted_ms, title) ",
     );
     insert.push_values(sessions, |mut row, ((agent, session_key), growth)| {
         row.push_bind(agent)
@@ -253,8 +268,12 @@ async fn grow_sessions(
             .push_bind(growth.updated_at_ms);
         row.push_bind(growth.lines)
             .push_bind(growth.input_tokens)
-            .push_bind(growth.output_tokens);
-        row.push_bind(growth.model);
+            .push_bind(growth.output_tokens)
+            .push_bind(growth.cost_micro_usd);
+        row.push_bind(growth.model)
+            .push_bind(growth.updated_at_ms)
+            .push_bind(growth.interacted_ms)
+            .push_bind(growth.title);
     });
     insert.push(
         " ON CONFLICT (agent, session_key) DO UPDATE SET
@@ -263,7 +282,12 @@ async fn grow_sessions(
             lines = lines + excluded.lines,
             input_tokens = input_tokens + excluded.input_tokens,
             output_tokens = output_tokens + excluded.output_tokens,
-            model = coalesce(nullif(excluded.model, ''), model)",
+            cost_micro_usd = cost_micro_usd + excluded.cost_micro_usd,
+            model = coalesce(nullif(excluded.model, ''), model),
+            created_ms = iif(created_ms = 0, excluded.created_ms, created_ms),
+            interacted_ms = max(interacted_ms, excluded.interacted_ms),
+            title = coalesce(nullif(excluded.title, ''), title),
+            removed = 0",
     );
     insert
         .build()

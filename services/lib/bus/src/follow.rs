@@ -62,6 +62,21 @@ impl Bus {
         Ok(Box::pin(messages.flatten()))
     }
 
+    /// Takes the messages under `subject` (wildcards allowed) that are older than the sequence `before` out of `stream`,
+    /// for good.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: some may be left; call again.
+    pub async fn erase(&self, stream: &str, subject: &str, before: u64) -> Result<(), Error> {
+        let context = &self.inner.context;
+        let stream = context
+            .get_stream_no_info(stream)
+            .await
+            .map_err(Error::away)?;
+        let purge = stream.purge().filter(subject).sequence(before);
+        purge.await.map(drop).map_err(Error::away)
+    }
+
     /// How `stream` stands now. Costs a round trip: not for a hot path.
     ///
     /// # Errors

@@ -35,11 +35,15 @@ pub enum Bucket {
     Sends,
     /// Nodes: what was approved of them, where they are connected.
     Nodes,
+    /// What operators set for sessions.
+    Sessions,
+    /// Agents that operators made.
+    Agents,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
@@ -48,6 +52,8 @@ impl Bucket {
         Self::Config,
         Self::Sends,
         Self::Nodes,
+        Self::Sessions,
+        Self::Agents,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -60,6 +66,8 @@ impl Bucket {
             Self::Config => "config",
             Self::Sends => "sends",
             Self::Nodes => "nodes",
+            Self::Sessions => "sessions",
+            Self::Agents => "agents",
         }
     }
 
@@ -286,12 +294,15 @@ impl Store {
         Ok(kept)
     }
 
-    fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         let filter = format!("$KV.{}.>", self.bucket.name());
         Reader::new(&self.bus, &self.bucket.stream(), &filter, Begin::Newest)
     }
 
-    fn change<M: Message + Default>(&self, message: &jetstream::Message) -> (String, Option<M>) {
+    pub(crate) fn change<M: Message + Default>(
+        &self,
+        message: &jetstream::Message,
+    ) -> (String, Option<M>) {
         let prefix = self.bucket.name().len() + "$KV..".len();
         let key = message.subject.get(prefix..).unwrap_or_default().to_owned();
         if removal(message.headers.as_ref()) {

@@ -99,6 +99,7 @@ pub(super) fn kind(body: &Body) -> &'static str {
         Body::Moved(_) => "a conversation that moved",
         Body::PollAnswer(_) => "a vote",
         Body::Unknown(_) => "an unknown kind of event",
+        Body::Managed(_) => "a change of the session",
         Body::Said(_) | Body::Pressed(_) | Body::Stopped(_) => "a message",
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn abort(call: &Call, params: Abort) -> Result<Value, Refusal> 
 }
 
 /// Stops every run of a session and names those that were seen.
-pub(super) async fn stop_all(
+pub(in crate::methods) async fn stop_all(
     call: &Call,
     agent: &str,
     session_key: &str,
@@ -46,7 +46,8 @@ pub(super) async fn stop_all(
     Ok(seen.into_iter().map(|run| run.id).collect())
 }
 
-async fn stop_one(
+/// Stops one run, and names it if it was seen.
+pub(in crate::methods) async fn stop_one(
     call: &Call,
     agent: &str,
     session_key: &str,

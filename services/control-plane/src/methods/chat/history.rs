@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{super::Call, meant};
-use crate::{refusal::Refusal, schema::Text};
+use crate::{gateway::Gateway, refusal::Refusal, schema::Text};
 
 /// Lines told where a client does not say how many.
 const LINES: u32 = 200;
@@ -60,6 +60,9 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
         session_key: key.to_string(),
         ..HistoryRequest::default()
     };
+    let set = call.gateway.set_of(&request.agent, &request.session_key);
+    let thinking = set.and_then(|set| serde_json::from_str(set.shown.get("thinkingLevel")?).ok());
+    let thinking = thinking.unwrap_or_else(|| json!("off"));
     let told = gather(call, request, offset + limit).await?;
     let protocol = call.client.grant.protocol;
     let most_chars = params.max_chars.unwrap_or(MOST_CHARS).clamp(1, MOST_CHARS);
@@ -68,20 +71,10 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
         .unwrap_or(MOST_BYTES)
         .clamp(1024, MOST_BYTES);
     let skipped = offset as usize;
-    let newest = told
-        .lines
-        .iter()
-        .rev()
-        .enumerate()
-        .skip(skipped)
-        .map(|(back, line)| {
-            let seq = told.total.saturating_sub(back as u64).max(1);
-            let runs = call.gateway.runs();
-            message(line, seq, runs.name(&line.turn_id), protocol, most_chars)
-        });
-    let (messages, taken) = fit(newest, most_bytes);
-    let mut answer =
-        json!({"sessionKey": &*params.session_key, "messages": messages, "thinkingLevel": "off"});
+    let (messages, taken) = fit(shown(call, &told, skipped, most_chars), most_bytes);
+    let mut answer = json!({
+        "sessionKey": &*params.session_key, "messages": messages, "thinkingLevel": thinking,
+    });
     if !told.session_id.is_empty() {
         answer["sessionId"] = told.session_id.into();
     }
@@ -102,7 +95,7 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
 }
 
 /// The newest `wanted` lines, page by page: the ledger's answers are bounded.
-async fn gather(
+pub(in crate::methods) async fn gather(
     call: &Call,
     mut request: HistoryRequest,
     wanted: u32,
@@ -128,6 +121,38 @@ async fn gather(
         }
     }
     Ok(all)
+}
+
+/// The newest `wanted` lines as clients show them, oldest first.
+pub(in crate::methods) async fn newest(
+    call: &Call,
+    request: HistoryRequest,
+    wanted: u32,
+) -> Result<Vec<Value>, Refusal> {
+    let told = gather(call, request, wanted).await?;
+    Ok(fit(shown(call, &told, 0, MOST_CHARS), MOST_BYTES).0)
+}
+
+/// Lines as clients show them, newest first but for the first `skipped`.
+fn shown<'a>(
+    call: &'a Call,
+    told: &'a HistoryReply,
+    skipped: usize,
+    most_chars: usize,
+) -> impl Iterator<Item = Option<Value>> + 'a {
+    let protocol = call.client.grant.protocol;
+    let newest = told.lines.iter().rev().enumerate().skip(skipped);
+    newest.map(move |(back, line)| {
+        let seq = told.total.saturating_sub(back as u64).max(1);
+        let runs = call.gateway.runs();
+        message(line, seq, runs.name(&line.turn_id), protocol, most_chars)
+    })
+}
+
+/// One line as clients of `protocol` show it, the `seq`th of its session.
+pub(crate) fn told(gateway: &Gateway, line: &Line, seq: u64, protocol: u8) -> Option<Value> {
+    let runs = gateway.runs();
+    message(line, seq, runs.name(&line.turn_id), protocol, MOST_CHARS)
 }
 
 /// As many of `newest` as fit, oldest first, and how many lines that took.

@@ -51,6 +51,10 @@ pub(crate) async fn send(call: &Call, params: Send) -> Result<Value, Refusal> {
         let stopped = abort::stop_all(call, &agent, &session_key).await?;
         return Ok(json!({"ok": true, "aborted": !stopped.is_empty(), "runIds": stopped}));
     }
+    let set = call.gateway.set_of(&agent, &session_key);
+    if set.is_some_and(|set| set.send_policy == "deny") {
+        return Err(Refusal::Invalid("send blocked by session policy".into()));
+    }
     let ask = Ask {
         run_id: run_id.clone(),
         agent,
