@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 mod admin;
 mod agents;
 mod attacks;
+mod canvas;
 mod channels;
 mod chat;
 mod claims;

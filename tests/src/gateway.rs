@@ -69,6 +69,7 @@ impl Gateway {
                 "OPENCLAW_GATEWAY_ADMIN_LISTEN".to_owned(),
                 format!("127.0.0.1:{admin_port}"),
             ),
+            ("OPENCLAW_GATEWAY_CANVAS_PORT".to_owned(), "0".to_owned()),
         ];
         all.extend(
             env.iter()

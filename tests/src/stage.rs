@@ -114,7 +114,7 @@ impl Fakes {
         };
         format!(
             "[agent]\nurl = \"{model}\"\nmodel = \"fake\"\napi_key = \"none\"\n\n\
-             [gateway]\nport = 0\nadmin_listen = \"127.0.0.1:0\"\n\n[ledger]\npath = \"{ledger}\"\n\n[router]\nuser_per_minute = 0\nplatform_per_second = 0\n\n\
+             [gateway]\nport = 0\ncanvas_port = 0\nadmin_listen = \"127.0.0.1:0\"\n\n[ledger]\npath = \"{ledger}\"\n\n[router]\nuser_per_minute = 0\nplatform_per_second = 0\n\n\
              [router.access.telegram]\ndirect = \"open\"\n\n[telegram.main]\ntoken = \"{TOKEN}\"\n\
              api_url = \"{telegram}\"\nmode = \"{mode}\"\nwebhook_url = \"http://127.0.0.1:{webhook}/telegram\"\n\
              webhook_listen = \"127.0.0.1:{webhook}\"\nwebhook_secret = \"{SECRET}\"\nper_account_per_s = 100000.0\n\

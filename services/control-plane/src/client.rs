@@ -23,6 +23,8 @@ pub(crate) struct Client {
     /// What it says of itself, if it is a node.
     pub(crate) claims: Option<Claims>,
     pub(crate) since_ms: i64,
+    /// Name under which it reached the gateway, without a port; empty is unknown.
+    pub(crate) host: String,
     pub(crate) outbox: Outbox,
     /// What of sessions it subscribed to.
     pub(crate) hears: Hears,
@@ -44,6 +46,7 @@ impl Client {
             program,
             claims: None,
             since_ms: now_ms,
+            host: String::new(),
             outbox: Outbox::new(max_bytes),
             hears: Hears::default(),
             sending: tokio::sync::Mutex::default(),

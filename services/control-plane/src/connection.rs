@@ -47,6 +47,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: Arc<Gateway>,
     mut socket: Socket<S>,
     admitted: Admitted,
+    host: String,
 ) {
     let Admitted {
         request_id,
@@ -60,6 +61,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let mut client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
     client.claims = claims;
     client.token = credentials.hash;
+    client.host = host;
     let client = Arc::new(client);
     gateway.clients.join(&client);
     expel(&gateway, &client);
@@ -85,13 +87,19 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let end = connection.live(&mut socket).await;
     connection.gateway.clients.leave(&connection.client);
-    if connection.client.claims.is_some() {
-        connection.gateway.node_leaves(&connection.client).await;
-    }
     tracing::debug!(conn.id = %connection.client.id, ?end, "client `{}` left", connection.client.id);
-    if let End::Close(code, reason) = end {
-        socket.close(code, &reason).await;
-    }
+    let leave = async {
+        if connection.client.claims.is_some() {
+            connection.gateway.node_leaves(&connection.client).await;
+        }
+    };
+    // Nobody waits for the bus to be told goodbye.
+    let close = async {
+        if let End::Close(code, reason) = end {
+            socket.close(code, &reason).await;
+        }
+    };
+    tokio::join!(leave, close);
 }
 
 struct Connection {

@@ -12,6 +12,7 @@ use crate::{
     clients::TICK,
     devices::token::Issued,
     gateway::{Gateway, VERSION},
+    handshake::Role,
     methods,
     scope::Scope,
 };
@@ -49,6 +50,11 @@ struct Hello<'a> {
     server: Server<'a>,
     features: &'a RawValue,
     snapshot: Snapshot<'a>,
+    /// Where protocol 3 finds the canvas, and protocol 4.
+    #[serde(rename = "canvasHostUrl", skip_serializing_if = "Option::is_none")]
+    canvas_host_url: Option<String>,
+    #[serde(rename = "pluginSurfaceUrls", skip_serializing_if = "Option::is_none")]
+    plugin_surface_urls: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Auth<'a>>,
     policy: Policy,
@@ -103,6 +109,13 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>)
     let (grant, health, config) = (&client.grant, gateway.health.now(), &gateway.config);
     let admin = grant.scopes.allow(Scope::Admin);
     let agent = &config.default_agent;
+    let may_see = grant.role == Role::Node || grant.scopes.allow(Scope::Read);
+    let canvas = gateway.canvas_link(client, now_ms()).filter(|_| may_see);
+    let canvas = canvas.map(|link| link.url);
+    let (old, new) = match grant.protocol {
+        3 => (canvas, None),
+        _ => (None, canvas.map(|url| json!({"canvas": url}))),
+    };
     let hello = Hello {
         kind: "hello-ok",
         protocol: grant.protocol,
@@ -130,6 +143,8 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>)
                 "none"
             }),
         },
+        canvas_host_url: old,
+        plugin_surface_urls: new,
         // Protocol 3 told the rights only to those who showed a device.
         auth: (grant.protocol >= 4 || grant.device.is_some()).then(|| Auth {
             device_token: issued.map(|issued| &*issued.token),

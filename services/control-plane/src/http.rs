@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
 
-use crate::{gateway::Gateway, listen, meter, page};
+use crate::{gateway::Gateway, listen, meter, page, peer};
 
 /// Answers a request; one that asks for a WebSocket gets it on any path.
 pub(crate) async fn answer(
@@ -101,8 +101,10 @@ fn upgrade(
             "Too many connections from this address have not proved who they are. Try again in a moment.",
         );
     };
+    let host = peer::name_of(request.headers());
     let upgrade = hyper::upgrade::on(request);
-    sockets.spawn(listen::websocket(gateway.clone(), upgrade, peer, place));
+    let life = listen::websocket(gateway.clone(), upgrade, peer, host, place);
+    sockets.spawn(life);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let fields = response.headers_mut();

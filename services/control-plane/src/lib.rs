@@ -17,6 +17,7 @@ mod admin;
 mod agents;
 mod announce;
 mod awaited;
+mod canvas;
 mod client;
 mod clients;
 mod connection;
@@ -102,6 +103,17 @@ pub struct Config {
     pub node_commands_allow: Vec<String>,
     /// Commands that no node is asked for.
     pub node_commands_deny: Vec<String>,
+    /// Whether the canvas is served: pages that agents write, for nodes and operators to see.
+    pub canvas: bool,
+    /// Address of the canvas.
+    pub canvas_bind: IpAddr,
+    /// Port of the canvas; 0 takes a free one. One of its own, so that what agents write is another origin.
+    pub canvas_port: u16,
+    /// Address under which others reach the canvas, `https://host[:port]`, where something stands between; empty for
+    /// the name under which a client reached the gateway.
+    pub canvas_url: String,
+    /// Folder with the pages. A relative path begins in the gateway's data folder.
+    pub canvas_folder: PathBuf,
     /// Whether nodes of protocol 3 wait until an operator approves what they can do, as those of protocol 4 always do.
     pub old_nodes_wait: bool,
 }
@@ -129,6 +141,11 @@ impl Default for Config {
             max_buffered_bytes: 52_428_800,
             node_commands_allow: Vec::new(),
             node_commands_deny: Vec::new(),
+            canvas: true,
+            canvas_bind: Ipv4Addr::LOCALHOST.into(),
+            canvas_port: 18793,
+            canvas_url: String::new(),
+            canvas_folder: "canvas".into(),
             old_nodes_wait: false,
         }
     }
@@ -176,7 +193,10 @@ pub async fn serve(
             .await
             .context("reading what was set for sessions")?,
     };
-    let gateway = gateway::Gateway::new(&ctx, config, records).map_err(anyhow::Error::msg)?;
+    let canvas = canvas::begin(&ctx.bus, &mut config).await?;
+    let (canvas, canvas_listener) = canvas.unzip();
+    let mut gateway = gateway::Gateway::new(&ctx, config, records).map_err(anyhow::Error::msg)?;
+    gateway.canvas = canvas;
     let gateway = Arc::new(gateway);
     let heard = live::Heard::begin(&gateway)
         .await
@@ -215,6 +235,12 @@ pub async fn serve(
         },
         async {
             secret::follow(&gateway).await;
+            Ok(())
+        },
+        async {
+            if let Some(listener) = canvas_listener {
+                canvas::serve(&gateway, listener).await;
+            }
             Ok(())
         },
         async {

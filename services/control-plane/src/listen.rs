@@ -129,6 +129,7 @@ pub(crate) async fn websocket(
     gateway: Arc<Gateway>,
     upgrade: hyper::upgrade::OnUpgrade,
     peer: Peer,
+    host: String,
     place: Place<(std::net::IpAddr, Origin)>,
 ) {
     let Ok(upgraded) = upgrade.await else { return };
@@ -144,7 +145,7 @@ pub(crate) async fn websocket(
     match outcome {
         Ok(admitted) => {
             drop(place);
-            connection::serve(gateway, socket, admitted).await;
+            connection::serve(gateway, socket, admitted, host).await;
         }
         Err(End::Close(code, reason)) => {
             meter::refused("handshake");

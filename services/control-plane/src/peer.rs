@@ -31,6 +31,8 @@ pub(crate) struct Rules {
     hosts: Vec<String>,
     proxies: Vec<IpAddr>,
     local: Vec<Network>,
+    /// Port of the canvas; 0 where there is none.
+    canvas_port: u16,
 }
 
 /// The other end of a socket.
@@ -104,6 +106,7 @@ impl Rules {
             hosts,
             proxies,
             local: local?,
+            canvas_port: if config.canvas { config.canvas_port } else { 0 },
         })
     }
 
@@ -143,6 +146,14 @@ impl Rules {
             .find(|hop| !self.proxies.contains(hop))
     }
 
+    /// Whether a page may have reached us under this `host[:port]`, in lower case.
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        let name = host_of(host);
+        name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || is_loopback_name(name)
+            || self.hosts.iter().any(|known| known == name)
+    }
+
     fn origin(&self, socket: IpAddr, headers: &HeaderMap) -> Result<Origin, Turned> {
         let Some(origin) = headers.get(header::ORIGIN) else {
             return Ok(Origin::Absent);
@@ -152,10 +163,7 @@ impl Rules {
             .and_then(|host| host.to_str().ok());
         let host = host.unwrap_or_default().to_ascii_lowercase();
         let name = host_of(&host);
-        let known = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-            || is_loopback_name(name)
-            || self.hosts.iter().any(|known| known == name);
-        if !known {
+        if !self.knows(&host) {
             return Err(Turned::Host(name.chars().take(100).collect()));
         }
         let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
@@ -163,6 +171,13 @@ impl Rules {
         let Some(page) = authority(origin) else {
             return Ok(Origin::Foreign);
         };
+        // What agents write is served from this machine too, and is no page of ours.
+        if self.canvas_port != 0 && page.ends_with(&format!(":{}", self.canvas_port)) {
+            return Ok(match self.origins.iter().any(|allowed| allowed == origin) {
+                true => Origin::Allowed,
+                false => Origin::Foreign,
+            });
+        }
         let same = plain(page) == plain(&host);
         let loopback =
             socket.is_loopback() && is_loopback_name(host_of(page)) && is_loopback_name(name);
@@ -211,7 +226,21 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-fn is_loopback_name(host: &str) -> bool {
+/// The name under which a request reached us, without a port; empty where it says none that could stand in an address.
+pub(crate) fn name_of(headers: &HeaderMap) -> String {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let name = host_of(host.unwrap_or_default());
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    match name.len() < 256 && name.chars().all(sound) {
+        true => name.to_owned(),
+        false => String::new(),
+    }
+}
+
+/// Whether it is this machine's own name.
+pub(crate) fn is_loopback_name(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     let address = bare
         .parse::<IpAddr>()

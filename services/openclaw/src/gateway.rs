@@ -102,6 +102,7 @@ impl Settings {
         self.ledger.path = home.join(&self.ledger.path);
         self.media.dir = home.join(&self.media.dir);
         self.gateway.tls_dir = home.join(&self.gateway.tls_dir);
+        self.gateway.canvas_folder = home.join(&self.gateway.canvas_folder);
     }
 
     /// Uses the servers that were started.

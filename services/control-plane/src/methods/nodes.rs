@@ -19,6 +19,7 @@ mod outcome;
 mod pair;
 mod pending;
 mod said;
+mod surface;
 
 /// What it serves.
 pub(super) const METHODS: &[Method] = &[
@@ -33,6 +34,7 @@ pub(super) const METHODS: &[Method] = &[
     method!("node.pair.verify", Pairing, pair::verify),
     method!("node.invoke", Write, invoke::invoke),
     method!("node.pending.enqueue", Write, pending::enqueue),
+    method!("plugin.surface.refresh", Read, surface::refresh),
     // From here on only nodes call, and every node may: the scope is not looked at.
     method!("node.invoke.result", Read, outcome::result),
     method!("node.invoke.progress", Read, outcome::progress),
@@ -44,6 +46,7 @@ pub(super) const METHODS: &[Method] = &[
     method!("node.pluginTools.update", Read, inventory::plugin_tools),
     method!("node.runnerInventory.update", Read, inventory::runner),
     method!("skills.bins", Read, inventory::bins),
+    method!("node.pluginSurface.refresh", Read, surface::refresh),
 ];
 
 /// Which node is meant.

@@ -33,6 +33,8 @@ pub enum Bucket {
     Config,
     /// Keys under which operators sent messages, a week.
     Sends,
+    /// What seals the links of the canvas.
+    Canvas,
     /// Nodes: what was approved of them, where they are connected.
     Nodes,
     /// What operators set for sessions.
@@ -43,7 +45,7 @@ pub enum Bucket {
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
@@ -54,6 +56,7 @@ impl Bucket {
         Self::Nodes,
         Self::Sessions,
         Self::Agents,
+        Self::Canvas,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -65,6 +68,7 @@ impl Bucket {
             Self::Devices => "devices",
             Self::Config => "config",
             Self::Sends => "sends",
+            Self::Canvas => "canvas",
             Self::Nodes => "nodes",
             Self::Sessions => "sessions",
             Self::Agents => "agents",

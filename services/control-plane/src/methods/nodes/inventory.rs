@@ -139,7 +139,7 @@ pub(super) async fn runner(call: &Call, params: Runner) -> Result<Value, Refusal
         );
         return Err(Refusal::Told(Box::new(unavailable(
             &message,
-            json!({"code": "PAIRING_REQUIRED"}),
+            json!({"reason": "node-not-approved"}),
         ))));
     }
     let features: Vec<_> = params
