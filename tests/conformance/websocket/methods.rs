@@ -85,10 +85,14 @@ async fn every_method_that_is_advertised_is_served() {
     let gateway = Gateway::start().await;
     let mut client = Client::open(gateway.at, "/", &[]).await;
     let hello = client.shake(connect(4)).await;
-    for method in hello["features"]["methods"].as_array().unwrap() {
-        let answer = client.call(method.as_str().unwrap(), json!({})).await;
-        let message = answer["error"]["message"].as_str().unwrap_or_default();
-        assert!(!message.starts_with("unknown method"), "{answer}");
+    // Some are for nodes; who calls ten of these in a row is closed.
+    for methods in hello["features"]["methods"].as_array().unwrap().chunks(10) {
+        let mut client = gateway.client(4).await;
+        for method in methods {
+            let answer = client.call(method.as_str().unwrap(), json!({})).await;
+            let message = answer["error"]["message"].as_str().unwrap_or_default();
+            assert!(!message.starts_with("unknown method"), "{answer}");
+        }
     }
 }
 
