@@ -201,6 +201,9 @@ pub async fn serve(
     let heard = live::Heard::begin(&gateway)
         .await
         .context("listening to live events")?;
+    let guesses = limiter::Heard::begin(&gateway)
+        .await
+        .context("listening to what other replicas tell of guesses")?;
     gateway.devices.load().await.context("reading devices")?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     tracing::info!(%web_at, %admin_at, "gateway listens on {scheme}://{web_at}, admin API on {admin_at}");
@@ -230,7 +233,7 @@ pub async fn serve(
             Ok(())
         },
         async {
-            limiter::share(&gateway).await;
+            limiter::share(&gateway, guesses).await;
             Ok(())
         },
         async {

@@ -15,7 +15,7 @@ use crate::peer::household;
 
 mod share;
 
-pub(crate) use share::share;
+pub(crate) use share::{Heard, share};
 
 /// Wrong guesses within [`WINDOW`] that lock an address out.
 const GUESSES: u32 = 10;

@@ -1,8 +1,11 @@
 //! Tells other replicas of guesses, and counts theirs: whoever is locked out of one is locked out of all.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use proto::{subject, v1::Guess};
 
 use crate::gateway::Gateway;
@@ -12,8 +15,22 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Pause before the bus is listened to again.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// What other replicas tell of guesses, heard from the moment this exists.
+pub(crate) struct Heard(Pin<Box<dyn Stream<Item = (String, Guess)> + Send>>);
+
+impl Heard {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub(crate) async fn begin(gateway: &Gateway) -> Result<Self, bus::Error> {
+        let guesses = gateway.bus.listen(subject::GUESS).await?;
+        Ok(Self(Box::pin(guesses)))
+    }
+}
+
 /// Shares guesses until the gateway stops. Nobody waits for it: a slow bus only makes others hear later.
-pub(crate) async fn share(gateway: &Gateway) {
+pub(crate) async fn share(gateway: &Gateway, mut heard: Heard) {
     let telling = async {
         loop {
             let guess = gateway.limiter.untold().await;
@@ -25,12 +42,13 @@ pub(crate) async fn share(gateway: &Gateway) {
     };
     let hearing = async {
         loop {
-            if let Ok(mut guesses) = gateway.bus.listen::<Guess>(subject::GUESS).await {
-                while let Some((_, guess)) = guesses.next().await {
-                    gateway.limiter.heard(&guess, Instant::now());
-                }
+            while let Some((_, guess)) = heard.0.next().await {
+                gateway.limiter.heard(&guess, Instant::now());
             }
             tokio::time::sleep(BREATH).await;
+            if let Ok(anew) = Heard::begin(gateway).await {
+                heard = anew;
+            }
         }
     };
     tokio::select! {
