@@ -6,9 +6,10 @@ use anyhow::Context;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::{Config, client::Client, gateway::Gateway};
+use crate::{Config, client::Client, gateway::Gateway, listen::secure};
 use capability::Key;
 use folder::Folder;
 use reload::Reload;
@@ -34,6 +35,8 @@ const OLD_GOOD_FOR_MS: i64 = 24 * 60 * 60 * 1000;
 pub(crate) struct Canvas {
     key: Key,
     at: SocketAddr,
+    /// Its addresses begin with `https`.
+    tls: bool,
     folder: Folder,
     reload: Reload,
 }
@@ -42,13 +45,6 @@ pub(crate) struct Canvas {
 pub(crate) struct Link {
     pub(crate) url: String,
     pub(crate) expires_at_ms: i64,
-}
-
-impl Canvas {
-    /// Port that it serves on.
-    pub(crate) fn port(&self) -> u16 {
-        self.at.port()
-    }
 }
 
 impl Gateway {
@@ -63,7 +59,8 @@ impl Gateway {
                 if near && !crate::peer::is_loopback_name(host) {
                     return None;
                 }
-                format!("http://{host}:{}", canvas.port())
+                let scheme = if canvas.tls { "https" } else { "http" };
+                format!("{scheme}://{host}:{}", canvas.at.port())
             }
             (public, _) => public.to_owned(),
         };
@@ -90,6 +87,7 @@ impl Gateway {
 pub(crate) async fn begin(
     bus: &bus::Bus,
     config: &mut Config,
+    tls: bool,
 ) -> anyhow::Result<Option<(Canvas, TcpListener)>> {
     // Without a data folder there is no place for what agents write.
     config.canvas &= config.canvas_folder.is_absolute();
@@ -112,6 +110,7 @@ pub(crate) async fn begin(
     let canvas = Canvas {
         key: Key::shared(bus).await?,
         at,
+        tls,
         folder,
         reload: Reload::default(),
     };
@@ -129,7 +128,7 @@ async fn place(config: &Config) -> anyhow::Result<(Folder, TcpListener)> {
 }
 
 /// Serves until the gateway stops.
-pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
+pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let (tasks, room) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     let watching = async {
         if let Some(canvas) = &gateway.canvas {
@@ -143,19 +142,25 @@ pub(crate) async fn serve(gateway: &Arc<Gateway>, listener: TcpListener) {
             };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let gateway = gateway.clone();
+                    let (gateway, tls) = (gateway.clone(), tls.clone());
                     tasks.spawn(async move {
                         let stop = gateway.stop.clone();
                         let service = service_fn(move |request| {
                             let gateway = gateway.clone();
                             async move { answer::answer(&gateway, request).await }
                         });
-                        let served = http1::Builder::new()
-                            .timer(TokioTimer::new())
-                            .header_read_timeout(HEAD)
-                            .serve_connection(TokioIo::new(stream), service);
+                        let served = async {
+                            let Some(wire) = secure(stream, tls).await else {
+                                return;
+                            };
+                            let served = http1::Builder::new()
+                                .timer(TokioTimer::new())
+                                .header_read_timeout(HEAD)
+                                .serve_connection(TokioIo::new(wire), service);
+                            let _ = served.await;
+                        };
                         tokio::select! {
-                            _ = served => {}
+                            () = served => {}
                             () = stop.cancelled() => {}
                         }
                         drop(place);

@@ -193,8 +193,9 @@ pub async fn serve(
             .await
             .context("reading what was set for sessions")?,
     };
-    let canvas = canvas::begin(&ctx.bus, &mut config).await?;
+    let canvas = canvas::begin(&ctx.bus, &mut config, tls.is_some()).await?;
     let (canvas, canvas_listener) = canvas.unzip();
+    let canvas_tls = tls.as_ref().map(|tls| tls.acceptor.clone());
     let mut gateway = gateway::Gateway::new(&ctx, config, records).map_err(anyhow::Error::msg)?;
     gateway.canvas = canvas;
     let gateway = Arc::new(gateway);
@@ -242,7 +243,7 @@ pub async fn serve(
         },
         async {
             if let Some(listener) = canvas_listener {
-                canvas::serve(&gateway, listener).await;
+                canvas::serve(&gateway, listener, canvas_tls).await;
             }
             Ok(())
         },
@@ -264,8 +265,13 @@ pub async fn serve(
 fn check(config: &Config, web: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     let token = &config.token;
     let secured = config.tls || !config.tls_certificate.as_os_str().is_empty();
-    for (setting, at, secured) in [("bind", web, secured), ("admin_listen", admin, false)] {
-        if at.ip().to_canonical().is_loopback() {
+    let canvas = SocketAddr::new(config.canvas_bind, config.canvas_port);
+    for (setting, at, secured) in [
+        ("bind", web, secured),
+        ("admin_listen", admin, false),
+        ("canvas_bind", canvas, secured),
+    ] {
+        if at.ip().to_canonical().is_loopback() || (setting == "canvas_bind" && !config.canvas) {
             continue;
         }
         anyhow::ensure!(
@@ -280,7 +286,8 @@ fn check(config: &Config, web: SocketAddr, admin: SocketAddr) -> anyhow::Result<
              to 127.0.0.1 and come through an SSH tunnel or a tailnet. Only where nobody else is in that network, as in \
              a container whose port is published to 127.0.0.1, set gateway.plain_on_private_network = true.",
             match setting {
-                "bind" => "Set gateway.tls = true, or gateway.tls_certificate and gateway.tls_key.",
+                "bind" | "canvas_bind" =>
+                    "Set gateway.tls = true, or gateway.tls_certificate and gateway.tls_key.",
                 _ => "The admin API has no TLS of its own.",
             },
         );

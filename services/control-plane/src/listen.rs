@@ -100,7 +100,7 @@ fn admit(
 }
 
 /// The connection in TLS, where there is TLS; `None` when the other end does not get there in time.
-async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Wire> {
+pub(crate) async fn secure(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Wire> {
     let Some(tls) = tls else {
         return Some(Wire::Plain(stream));
     };

@@ -334,6 +334,28 @@ async fn a_node_is_renamed_removed_and_gone_when_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_removed_is_shown_the_door_and_begins_anew() {
+    let gateway = Gateway::start().await;
+    let mut operator = operator(&gateway, 4).await;
+    for method in ["node.pair.remove", "device.pair.remove"] {
+        let mut node = Node::connect(&gateway, 1, 4, &COMMANDS).await;
+        approve(&mut operator).await;
+        let key = if method.starts_with("node") {
+            "nodeId"
+        } else {
+            "deviceId"
+        };
+        operator.done(method, json!({key: node.id})).await;
+        let end = node.client.next_answer().await;
+        assert_eq!(end, Heard::Close(4001, "device removed".into()), "{method}");
+        let node = Node::connect(&gateway, 1, 4, &COMMANDS).await;
+        let again = row(&mut operator, &node.id).await;
+        assert_eq!(again["approvalState"], "pending-approval", "{method}");
+        assert_eq!(again["commands"], json!([]), "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_is_entered_by_hand_as_clients_of_protocol_3_do() {
     let gateway = Gateway::start().await;
     let mut operator = operator(&gateway, 3).await;

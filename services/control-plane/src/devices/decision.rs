@@ -139,6 +139,10 @@ impl Gateway {
         };
         let (_, before) = self.devices.change(id, forget).await?;
         tracing::info!(device.id = id, "forgot device `{id}`");
+        // What it might be asked for as a node goes with it: the same key let in again begins anew.
+        self.nodes
+            .change(id, |_| crate::nodes::Change::Gone)
+            .await?;
         Ok(before)
     }
 

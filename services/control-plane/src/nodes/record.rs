@@ -69,6 +69,7 @@ impl Nodes {
                         return Ok((before, Some(*after)));
                     }
                 }
+                Change::Gone if before.is_none() => return Ok((None, None)),
                 // Whoever changes it meanwhile made a record of what is to be no more.
                 Change::Gone => {
                     self.store.delete(&key).await?;

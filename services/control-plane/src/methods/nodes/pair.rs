@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{super::Call, Choice};
 use crate::{
+    devices::authority::Authority,
     nodes::{Change, PAIRERS, pairing, row},
     outbox::Worth,
     refusal::Refusal,
@@ -161,7 +162,7 @@ pub(super) async fn reject(call: &Call, params: Decision) -> Result<Value, Refus
     Ok(json!({"requestId": request_id, "nodeId": asked.id}))
 }
 
-/// Forgets a node. While it is connected it is asked for nothing; when it comes again it has to ask again.
+/// Forgets a node: its connections end, and when it comes again it has to ask again.
 pub(super) async fn remove(call: &Call, params: Choice) -> Result<Value, Refusal> {
     let id = params.node_id.trim();
     if !may_decide(call, id) {
@@ -172,6 +173,9 @@ pub(super) async fn remove(call: &Call, params: Choice) -> Result<Value, Refusal
         return Err(Refusal::Invalid("unknown nodeId".into()));
     };
     tracing::info!(node.id = %id, "an operator removed node `{id}`");
+    // Its device may not come as a node any more either; one that was entered by hand has none.
+    let by = Authority::of(&call.client.grant);
+    call.gateway.revoke_token(id, "node", &by).await?;
     resolved(call, "", &node, "removed").await;
     Ok(json!({"nodeId": id}))
 }
