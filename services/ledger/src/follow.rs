@@ -105,40 +105,27 @@ impl Follower<'_> {
     }
 
     /// Writes a batch down and returns the sequence of its last event.
-    ///
-    /// Words that are to be erased leave the stream, too: when what came before is written down, and before it is
-    /// written down that they are gone, so that a crash in between does it again.
     async fn write(
-        &mut self,
-        mut batch: Vec<Record<Event>>,
-        mut position: Position,
-    ) -> Result<u64, Error> {
-        while !batch.is_empty() {
-            let next = batch.iter().skip(1).position(|it| erased(it).is_some());
-            let rest = batch.split_off(next.map_or(batch.len(), |next| next + 1));
-            if let Some(session_key) = batch.first().and_then(erased) {
-                let of_session = subject::events(session_key);
-                let before = batch[0].sequence;
-                self.bus.erase(EVENT, &of_session, before).await?;
-            }
-            position.sequence = self.write_run(batch, position).await?;
-            batch = rest;
-        }
-        Ok(position.sequence)
-    }
-
-    async fn write_run(
         &mut self,
         batch: Vec<Record<Event>>,
         mut position: Position,
     ) -> Result<u64, Error> {
         let begun = Instant::now();
+        let erased: Vec<_> = batch.iter().filter_map(erased).collect();
+        // Before it is written down that words are gone, so that a crash in between does it again.
+        for (events, _) in &erased {
+            self.bus.erase(EVENT, events, position.sequence + 1).await?;
+        }
         position.sequence = batch
             .last()
             .map_or(position.sequence, |record| record.sequence);
         let waiting = batch.last().map_or(0, |record| record.waiting);
         let events: Vec<Event> = batch.into_iter().filter_map(readable).collect();
         self.writer.apply(&events, position).await?;
+        // And after it what came since, in the same batch.
+        for (events, before) in &erased {
+            self.bus.erase(EVENT, events, *before).await?;
+        }
         self.applied.send_replace(position.sequence);
         metrics::counter!("openclaw_ledger_events_total").increment(events.len() as u64);
         metrics::gauge!("openclaw_ledger_waiting_events").set(waiting as f64);
@@ -201,11 +188,15 @@ async fn gather(
     batch
 }
 
-/// The session whose words `record` has erased.
-fn erased(record: &Record<Event>) -> Option<&str> {
+/// Where the events lie whose words `record` has erased, and before which sequence.
+///
+/// What was stored together with events of other sessions stays for as long as the stream keeps anything.
+fn erased(record: &Record<Event>) -> Option<(String, u64)> {
     let event = record.message.as_ref()?;
     match &event.what {
-        Some(What::Removed(removed)) if removed.erase => Some(&event.session_key),
+        Some(What::Removed(removed)) if removed.erase => {
+            Some((subject::events(&event.session_key), record.sequence))
+        }
         _ => None,
     }
 }
