@@ -89,7 +89,9 @@ impl Gateway {
         };
         change(&mut config);
         let web = TcpListener::bind((config.bind, 0)).await.unwrap();
-        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = TcpListener::bind((config.admin_listen.ip(), 0))
+            .await
+            .unwrap();
         let (at, admin_at) = (web.local_addr().unwrap(), admin.local_addr().unwrap());
         let ctx = chassis::Context::new(bus.clone(), stop.clone());
         let serving = tokio::spawn(control_plane::serve(ctx, config, web, admin));

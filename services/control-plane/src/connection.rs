@@ -60,7 +60,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     socket.allow(MAX_PAYLOAD_BYTES);
     let mut client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
     client.claims = claims;
-    client.token = credentials.hash;
+    client.token = credentials.hash.clone();
     client.host = host;
     let client = Arc::new(client);
     gateway.clients.join(&client);
@@ -74,7 +74,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         socket.queue(proto::ws::Response::new(&request_id, Err(&error)).text());
         return socket.close(1013, &error.message).await;
     }
-    let welcome = hello(&gateway, &client, credentials.issued.as_ref());
+    let welcome = hello(&gateway, &client, &credentials);
     client
         .outbox
         .first(proto::ws::Response::new(&request_id, Ok(&welcome)).text());

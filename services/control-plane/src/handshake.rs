@@ -20,7 +20,6 @@ use crate::{
     socket::{Socket, Turn},
 };
 use decide::negotiate;
-use pairing::Credentials;
 use params::Connect;
 use rejection::Rejection;
 
@@ -32,6 +31,7 @@ mod proof;
 mod rejection;
 
 pub(crate) use decide::Grant;
+pub(crate) use pairing::Credentials;
 pub(crate) use params::{Claims, Program, Role};
 pub(crate) use proof::{Proof, Secret};
 

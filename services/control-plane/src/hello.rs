@@ -12,7 +12,7 @@ use crate::{
     clients::TICK,
     devices::token::Issued,
     gateway::{Gateway, VERSION},
-    handshake::Role,
+    handshake::{Credentials, Role},
     methods,
     scope::Scope,
 };
@@ -84,6 +84,8 @@ struct Snapshot<'a> {
 struct Auth<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     device_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    device_tokens: Vec<Value>,
     role: &'static str,
     scopes: Vec<&'static str>,
     issued_at_ms: i64,
@@ -104,8 +106,17 @@ static FEATURES: LazyLock<Box<RawValue>> = LazyLock::new(|| {
     serde_json::value::to_raw_value(&features).expect("texts serialise")
 });
 
-/// What `client` learns when it is let in; `issued` is the token of its device.
-pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>) -> Box<RawValue> {
+fn other((role, scopes, issued): &(String, Vec<String>, Issued)) -> Value {
+    json!({"deviceToken": issued.token, "role": role, "scopes": scopes, "issuedAtMs": issued.since_ms})
+}
+
+/// What `client` learns when it is let in with `credentials`.
+pub(crate) fn hello(
+    gateway: &Gateway,
+    client: &Client,
+    credentials: &Credentials,
+) -> Box<RawValue> {
+    let issued = credentials.issued.as_ref();
     let (grant, health, config) = (&client.grant, gateway.health.now(), &gateway.config);
     let admin = grant.scopes.allow(Scope::Admin);
     let agent = &config.default_agent;
@@ -148,6 +159,7 @@ pub(crate) fn hello(gateway: &Gateway, client: &Client, issued: Option<&Issued>)
         // Protocol 3 told the rights only to those who showed a device.
         auth: (grant.protocol >= 4 || grant.device.is_some()).then(|| Auth {
             device_token: issued.map(|issued| &*issued.token),
+            device_tokens: credentials.others.iter().map(other).collect(),
             role: grant.role.name(),
             scopes: grant.scopes.names(),
             issued_at_ms: issued.map_or_else(now_ms, |issued| issued.since_ms),

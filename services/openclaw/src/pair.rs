@@ -30,8 +30,8 @@ pub(crate) struct Wanted {
     /// Scopes that it may have, such as operator.read,operator.approvals.
     #[arg(long, value_delimiter = ',', conflicts_with = "admin")]
     scopes: Vec<String>,
-    /// It becomes a node: a machine that does what agents ask.
-    #[arg(long, conflicts_with_all = ["admin", "scopes"])]
+    /// It becomes a node: a machine that does what agents ask. With --scopes an operator too, as apps of phones are.
+    #[arg(long, conflicts_with = "admin")]
     node: bool,
     /// How long the claim is good, in minutes; 60 at most.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]

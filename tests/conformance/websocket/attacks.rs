@@ -1,7 +1,7 @@
 //! Attacks on record against gateways of this kind, tried here and refused; docs/SECURITY.md lists them by row.
 
 use super::{
-    device::{Device, FAR, behind_proxy, refused, with, with_secret},
+    device::{Device, FAR, behind_proxy, own_address, refused, with, with_secret},
     *,
 };
 
@@ -255,4 +255,42 @@ async fn wrong_guesses_count_on_every_replica_whatever_is_guessed() {
         )
         .await;
     assert_eq!(error["code"], "NOT_PAIRED", "another address is not");
+}
+
+#[tokio::test]
+async fn guesses_at_the_admin_api_lock_the_address_out_of_the_socket_of_every_replica() {
+    let Some(own) = own_address() else {
+        eprintln!("NOT TESTED: this machine has no address but loopback");
+        return;
+    };
+    let open = |config: &mut Config| {
+        config.bind = [0, 0, 0, 0].into();
+        config.admin_listen = ([0, 0, 0, 0], 0).into();
+        config.plain_on_private_network = true;
+    };
+    let gateway = Gateway::start_with(open).await;
+    let replica = gateway.replica_with(open).await;
+    let admin = format!("http://{own}:{}", gateway.admin.port());
+    let channel = tonic::transport::Endpoint::from_shared(admin)
+        .unwrap()
+        .connect_lazy();
+    let mut devices = proto::v1::devices_client::DevicesClient::new(channel);
+    let mut guess = async || {
+        let mut request = tonic::Request::new(proto::v1::DevicesRequest {});
+        let wrong = "Bearer wrong-wrong-wrong-wrong".parse().unwrap();
+        request.metadata_mut().insert("authorization", wrong);
+        devices.list(request).await.unwrap_err().code()
+    };
+    for _ in 0..10 {
+        assert_eq!(guess().await, tonic::Code::Unauthenticated);
+    }
+    assert_eq!(guess().await, tonic::Code::ResourceExhausted);
+    for port in [gateway.at.port(), replica.at.port()] {
+        tests::eventually::eventually("the address to be locked out", async || {
+            let mut client = Client::open(SocketAddr::new(own, port), "/", &[]).await;
+            let (error, _) = refused(&mut client, with(4, json!({}), &[])).await;
+            (error["details"]["code"] == "AUTH_RATE_LIMITED").then_some(())
+        })
+        .await;
+    }
 }

@@ -4,7 +4,7 @@ use proto::v1::{ClaimRequest, devices_client::DevicesClient};
 use tonic::{Request, Status, service::Interceptor, transport::Endpoint};
 
 use super::{
-    device::{Device, FAR, behind_proxy, with, with_secret},
+    device::{Device, FAR, behind_proxy, own_address, with, with_secret},
     *,
 };
 
@@ -24,9 +24,14 @@ impl Interceptor for Bearer {
 
 /// The code of a new claim.
 async fn claim(gateway: &Gateway, scopes: &[&str]) -> String {
+    claim_as(gateway, "", scopes).await
+}
+
+async fn claim_as(gateway: &Gateway, role: &str, scopes: &[&str]) -> String {
     let endpoint = Endpoint::from_shared(format!("http://{}", gateway.admin)).unwrap();
     let mut devices = DevicesClient::with_interceptor(endpoint.connect_lazy(), Bearer);
     let request = ClaimRequest {
+        role: role.into(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         ..ClaimRequest::default()
     };
@@ -172,10 +177,35 @@ async fn a_browser_behind_address_translation_pairs_with_one_command_and_nothing
     client.done("sessions.subscribe", json!({})).await;
 }
 
-/// An address of this machine that is not loopback. Nothing is sent.
-fn own_address() -> Option<std::net::IpAddr> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    let own = socket.local_addr().ok()?.ip();
-    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+#[tokio::test]
+async fn an_app_that_is_node_and_operator_gets_both_tokens_with_one_claim() {
+    let gateway = Gateway::start_with(behind_proxy).await;
+    let code = claim_as(&gateway, "node", &[READ]).await;
+    let app = Device::new(1);
+    let node = connect_with(4, |params| {
+        params["role"] = json!("node");
+        params["client"]["id"] = json!("openclaw-ios");
+        params["client"]["mode"] = json!("node");
+        params["scopes"] = json!([]);
+        params["auth"] = json!({"bootstrapToken": code});
+    });
+    for _ in 0..2 {
+        let (_, hello) = app.enter(gateway.at, &FAR, node.clone()).await;
+        let (own, others) = (
+            &hello["auth"]["deviceToken"],
+            &hello["auth"]["deviceTokens"],
+        );
+        assert_eq!(
+            (
+                &others[0]["role"],
+                &others[0]["scopes"],
+                others[1].is_null()
+            ),
+            (&json!("operator"), &json!([READ]), true)
+        );
+        assert_ne!(own, &others[0]["deviceToken"]);
+        let operator = with(4, json!({"deviceToken": others[0]["deviceToken"]}), &[READ]);
+        let (_, hello) = app.enter(gateway.at, &FAR, operator).await;
+        assert_eq!(hello["auth"].get("deviceTokens"), None);
+    }
 }

@@ -136,3 +136,11 @@ pub(super) async fn end(client: &mut Client) -> Heard {
         }
     }
 }
+
+/// An address of this machine that is not loopback. Nothing is sent.
+pub(super) fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}

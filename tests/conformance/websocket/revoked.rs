@@ -101,3 +101,28 @@ async fn a_device_that_shuts_itself_out_hears_the_answer_first() {
         Heard::Close(4001, "device removed".into())
     );
 }
+
+#[tokio::test]
+async fn what_a_node_was_approved_for_goes_with_its_device() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.client(4).await;
+    let device = Device::new(1);
+    let node = connect_with(3, |params| {
+        params["role"] = json!("node");
+        params["scopes"] = json!([]);
+        params["client"]["id"] = json!("node-host");
+        params["client"]["mode"] = json!("node");
+        params["commands"] = json!(["system.which"]);
+    });
+    let (mut node, _) = device.enter(gateway.at, &[], node).await;
+    let asked = json!({"nodeId": device.id()});
+    admin.done("node.describe", asked.clone()).await;
+    let remove = json!({"deviceId": device.id()});
+    admin.done("device.pair.remove", remove).await;
+    assert_eq!(
+        end(&mut node).await,
+        Heard::Close(4001, "device removed".into())
+    );
+    let error = admin.refused("node.describe", asked).await;
+    assert_eq!(error["message"], "unknown nodeId");
+}

@@ -151,7 +151,7 @@ fn claim_of(asked: &ClaimRequest, now_ms: i64) -> Result<DeviceClaim, Refusal> {
         })?;
         scopes.push(scope.name());
     }
-    if scopes.is_empty() {
+    if scopes.is_empty() && role == Role::Operator {
         scopes = vec![Scope::Read.name(), Scope::Write.name()];
     }
     let lifetime_s = match asked.lifetime_s {
@@ -163,13 +163,9 @@ fn claim_of(asked: &ClaimRequest, now_ms: i64) -> Result<DeviceClaim, Refusal> {
             )));
         }
     };
-    let scopes = match role {
-        Role::Operator => Scopes::granted(scopes.into_iter()).owned_names(),
-        Role::Node => Vec::new(),
-    };
     Ok(DeviceClaim {
         role: role.name().into(),
-        scopes,
+        scopes: Scopes::granted(scopes.into_iter()).owned_names(),
         made_at_ms: now_ms,
         expires_at_ms: now_ms + i64::from(lifetime_s) * 1000,
         device_id: String::new(),
@@ -243,12 +239,13 @@ mod tests {
             scopes: vec![scope.into()],
             lifetime_s,
         };
-        assert!(
-            claim_of(&asked("node", "operator.read", 60), 0)
-                .unwrap()
-                .scopes
-                .is_empty()
-        );
+        let app = claim_of(&asked("node", "operator.read", 60), 0).unwrap();
+        assert_eq!(app.scopes, ["operator.read"], "a node and an operator");
+        let node = ClaimRequest {
+            role: "node".into(),
+            ..ClaimRequest::default()
+        };
+        assert!(claim_of(&node, 0).unwrap().scopes.is_empty());
         for wrong in [
             asked("root", "operator.read", 0),
             asked("", "root", 0),

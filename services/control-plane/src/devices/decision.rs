@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clients::Audience,
     gateway::Gateway,
+    nodes::Change,
     outbox::Worth,
     refusal::Refusal,
     scope::{Scope, Scopes},
@@ -138,6 +139,8 @@ impl Gateway {
             Ok((record::removed(&before, now_ms()), before))
         };
         let (_, before) = self.devices.change(id, forget).await?;
+        // What it was approved to do as a node goes with it.
+        self.nodes.change(id, |_| Change::Gone).await?;
         tracing::info!(device.id = id, "forgot device `{id}`");
         // What it might be asked for as a node goes with it: the same key let in again begins anew.
         self.nodes

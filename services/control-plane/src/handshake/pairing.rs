@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::{
     decide::{Facts, Grant, Verdict, decide, said, screen},
-    params::{self, Connect},
+    params::{self, Connect, Role},
     proof::{Proof, Secret, shown},
     rejection::Rejection,
 };
 use crate::{
     devices::{
         record::{self, Approval},
-        token::{self, Issued},
+        token::{self, Issued, Key},
         wish::Upgrade,
     },
     gateway::Gateway,
@@ -33,6 +33,8 @@ pub(crate) struct Credentials {
     pub(crate) hash: Option<Vec<u8>>,
     /// The token of its device; none where the gateway cannot tell it.
     pub(crate) issued: Option<Issued>,
+    /// Tokens of its other roles, told once with a claim: role, scopes, token.
+    pub(crate) others: Vec<(String, Vec<String>, Issued)>,
 }
 
 /// Decides, and puts on record what was decided.
@@ -68,7 +70,8 @@ pub(super) async fn weigh(
             Ok((grant, credentials))
         }
         (Verdict::Approved(grant), Some(device)) => {
-            let credentials = approve(gateway, peer, connect, device, &grant).await?;
+            let credentials =
+                approve(gateway, peer, connect, device, &grant, claim.as_ref()).await?;
             Ok((grant, credentials))
         }
         (Verdict::Unpaired(grant, upgrade), Some(device)) => {
@@ -103,6 +106,7 @@ async fn approve(
     connect: &Connect,
     device: &params::Device,
     grant: &Grant,
+    claim: Option<&DeviceClaim>,
 ) -> Result<Credentials, Rejection> {
     let claimed = grant.proof == Proof::Claim;
     if claimed {
@@ -112,12 +116,23 @@ async fn approve(
             return Err(Rejection::claim());
         }
     }
+    let (mut roles, mut scopes) = (
+        vec![grant.role.name().to_owned()],
+        grant.scopes.owned_names(),
+    );
+    // A claim for a node may make it an operator too, as apps of phones are both.
+    if let Some(claim) =
+        claim.filter(|claim| claimed && grant.role == Role::Node && !claim.scopes.is_empty())
+    {
+        roles.push(Role::Operator.name().to_owned());
+        scopes.clone_from(&claim.scopes);
+    }
     let approval = Approval {
         id: &device.id,
         public_key: &device.public_key,
         facts: &said(connect, peer),
-        roles: &[grant.role.name().to_owned()],
-        scopes: &grant.scopes.owned_names(),
+        roles: &roles,
+        scopes: &scopes,
         via: if claimed { "claim" } else { "local" },
     };
     match soon(gateway.let_device_in(&approval)).await {
@@ -153,14 +168,19 @@ async fn issue(gateway: &Gateway, connect: &Connect, grant: &Grant, record: Devi
     let known = shown(connect, kept).map(ToOwned::to_owned);
     if let Some(token) = known.or_else(|| token::again(key, &record.id, kept)) {
         let issued = Some(Issued { token, since_ms });
+        let others = match grant.proof {
+            Proof::Claim => others(key, &record, role),
+            _ => Vec::new(),
+        };
         return Credentials {
             hash: Some(kept.sha256.clone()),
             issued,
+            others,
         };
     }
     let as_it_is = Credentials {
         hash: Some(kept.sha256.clone()),
-        issued: None,
+        ..Credentials::default()
     };
     if key.is_none() {
         return as_it_is;
@@ -179,9 +199,24 @@ async fn issue(gateway: &Gateway, connect: &Connect, grant: &Grant, record: Devi
         Ok((device, issued)) => Credentials {
             hash: record::token_of(&device, role).map(|kept| kept.sha256.clone()),
             issued: Some(issued),
+            ..Credentials::default()
         },
         Err(_) => as_it_is,
     }
+}
+
+/// Tokens of the roles that the device has besides `role`.
+fn others(key: Option<&Key>, record: &Device, role: &str) -> Vec<(String, Vec<String>, Issued)> {
+    let live = record.roles.iter().filter(|other| *other != role);
+    let live = live.filter_map(|other| record::token_of(record, other));
+    live.filter_map(|kept| {
+        let issued = Issued {
+            token: token::again(key, &record.id, kept)?,
+            since_ms: kept.created_at_ms.max(kept.rotated_at_ms),
+        };
+        Some((kept.role.clone(), kept.scopes.clone(), issued))
+    })
+    .collect()
 }
 
 /// Notes that the device is in use, once an hour; a note that cannot be made is left out.
