@@ -5,7 +5,7 @@
 //! | `in.<part>.<prio>.<platform>.<sid>` | `IN` | adapters, control-plane | router |
 //! | `turn.<part>.<prio>.<agent>.<sid>` | `TURN` | router | agent-bridge |
 //! | `out.<platform>.<account>.<prio>.<conv>` | `OUT` | agent-bridge, router, ledger | that account's adapter |
-//! | `event.<kind>.<platform>.<sid>` | `EVENT` | every service | ledger; live as `live.event.…`: control-plane |
+//! | `event.<kind>.<platform>.<sid>` | `EVENT` | every service | ledger, control-plane; live as `live.event.…`: adapters that stream, agent-bridge |
 //! | `dead.<original subject>` | `DEAD` | bus | operators, ledger |
 //! | `live.delta.<platform>.<account>.<sid>` | – | agent-bridge | control-plane, adapters that stream |
 //! | `ctl.<platform>.<account>.<verb>` | – | control-plane | the process that has the account |
@@ -141,10 +141,18 @@ pub fn mail(replica: &str) -> String {
     format!("live.mail.{}", token(replica))
 }
 
-/// What republished events begin with.
-pub const LIVE_EVENTS: &str = "live.event.>";
 /// All events of sends that arrived.
 pub const SENT: &str = "event.sent.>";
+/// All events that end a run, or say something in its place.
+pub const ENDS: [&str; 5] = [
+    "event.answered.>",
+    "event.failed.>",
+    "event.aborted.>",
+    "event.dead.>",
+    "event.injected.>",
+];
+/// Injected lines, as they are told live to who keeps transcripts in memory.
+pub const LIVE_INJECTED: &str = "live.event.injected.>";
 /// All events of sends of which nobody knows whether they arrived.
 pub const UNSURE: &str = "event.unsure.>";
 /// All deltas.
@@ -191,6 +199,7 @@ pub fn kind(event: &Event) -> &'static str {
         Some(What::Delivered(_)) => "delivered",
         Some(What::Removed(_)) => "removed",
         Some(What::Compacted(_)) => "compacted",
+        Some(What::Injected(_)) => "injected",
         None => "none",
     }
 }

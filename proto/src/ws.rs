@@ -187,6 +187,19 @@ impl Event {
         Self { head, tail }
     }
 
+    /// The same with a text more in its payload, which must be an object that is not empty.
+    #[must_use]
+    pub fn with(&self, key: &str, text: &str) -> Self {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+        let mut head = self.head.clone();
+        head.pop();
+        head.push_str(&format!(",{}:{}}}", quoted(key), quoted(text)));
+        Self {
+            head,
+            tail: self.tail.clone(),
+        }
+    }
+
     /// The frame's text. `seq` counts the events of one connection from 1; before the handshake is done there is none.
     #[must_use]
     pub fn text(&self, seq: Option<u64>) -> String {
@@ -251,6 +264,10 @@ mod tests {
         assert_eq!(
             event.text(None),
             r#"{"type":"event","event":"tick","payload":{"ts":1}}"#
+        );
+        assert_eq!(
+            event.with("cursor", "a\"b").text(Some(4)),
+            r#"{"type":"event","event":"tick","payload":{"ts":1,"cursor":"a\"b"},"seq":4}"#
         );
         let state = StateVersion {
             presence: 11,

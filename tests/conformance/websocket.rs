@@ -22,6 +22,7 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 mod admin;
+mod agent;
 mod agents;
 mod attacks;
 mod canvas;
@@ -42,9 +43,11 @@ mod offers;
 mod page;
 mod pairing;
 mod replicas;
+mod resume;
 mod revoked;
 mod runs;
 mod secret;
+mod services;
 mod sessions;
 mod tls;
 
@@ -93,8 +96,18 @@ impl Gateway {
             .await
             .unwrap();
         let (at, admin_at) = (web.local_addr().unwrap(), admin.local_addr().unwrap());
-        let ctx = chassis::Context::new(bus.clone(), stop.clone());
+        let (ready, readiness) = chassis::Ready::new("control-plane");
+        let ctx = chassis::Context {
+            bus: bus.clone(),
+            stop: stop.clone(),
+            ready,
+        };
         let serving = tokio::spawn(control_plane::serve(ctx, config, web, admin));
+        // Until then it does not hear what other replicas tell.
+        tests::eventually::eventually("the gateway serves", async || {
+            (readiness.is_ready() || serving.is_finished()).then_some(())
+        })
+        .await;
         Self {
             at,
             admin: admin_at,

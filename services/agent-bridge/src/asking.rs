@@ -346,6 +346,7 @@ mod tests {
                 role: Role::User,
                 content: "12345".into(),
             }],
+            effort: None,
         };
         let answer = counted(&question, "ä".repeat(9).as_str(), End::default());
         assert_eq!(

@@ -25,6 +25,9 @@ pub(crate) struct Question {
     pub system: String,
     /// Oldest first; the last one is to be answered.
     pub messages: Vec<Message>,
+    /// How hard the model is to think, where somebody wished for it: minimal, low, medium, high. A model that does not
+    /// take it is asked without.
+    pub effort: Option<&'static str>,
 }
 
 /// One line of a conversation.

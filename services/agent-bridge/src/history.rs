@@ -143,6 +143,19 @@ impl Histories {
             .add(&Key::of(turn, epoch), lines, max_lines);
     }
 
+    /// Forgets what was said in a session; the ledger is asked for it again.
+    pub(crate) fn forget(&self, agent: &str, session_key: &str) {
+        let mut remembered = self.remembered();
+        let theirs = remembered.sessions.keys();
+        let theirs: Vec<_> = theirs
+            .filter(|key| key.agent == agent && key.session_key == session_key)
+            .cloned()
+            .collect();
+        for key in theirs {
+            remembered.forget(&key);
+        }
+    }
+
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered
             .lock()

@@ -8,7 +8,7 @@ use chassis::Context;
 use futures_util::StreamExt;
 use proto::{
     subject,
-    v1::{ModelsRequest, Turn},
+    v1::{Event, ModelsRequest, Turn},
 };
 use tracing::{info, warn};
 
@@ -49,7 +49,19 @@ pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
         .listen::<Turn>(subject::CANCEL)
         .await
         .context("hearing cancels")?;
-    let heed = cancels.for_each(async |(_, cancel)| bridge.cancel(&cancel));
+    let heed = cancels.for_each(|(_, cancel)| {
+        bridge.cancel(&cancel);
+        std::future::ready(())
+    });
+    let injected = ctx
+        .bus
+        .listen::<Event>(subject::LIVE_INJECTED)
+        .await
+        .context("hearing of injected lines")?;
+    let reread = injected.for_each(|(_, event)| {
+        bridge.forget(&event);
+        std::future::ready(())
+    });
     let source = Source {
         in_hand,
         ..Source::partitions(&ctx.bus, "TURN", "agent-bridge")
@@ -76,7 +88,7 @@ pub async fn run(ctx: Context, config: Config) -> anyhow::Result<()> {
         error = answer => Err(error).context("answering which models there are"),
         kept = bridge.keep_up() => kept.context("keeping up with agents"),
         // The subscription ends with the connection, and so do the turns.
-        () = async { heed.await; std::future::pending().await } => Ok(()),
+        () = async { tokio::join!(heed, reread); std::future::pending().await } => Ok(()),
     }
 }
 

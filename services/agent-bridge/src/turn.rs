@@ -6,7 +6,7 @@ use bus::{Bus, Delivery, Outcome};
 use chassis::clock::now_ms;
 use proto::{
     subject,
-    v1::{ModelsReply, ModelsRequest, Started, Turn},
+    v1::{Event, ModelsReply, ModelsRequest, Started, Turn},
 };
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
@@ -84,6 +84,11 @@ impl Bridge {
     pub(crate) fn cancel(&self, cancel: &Turn) {
         let stopped = self.runs.cancel(cancel);
         debug!(turn.id = cancel.cancel, stopped, "stopped {stopped} turns");
+    }
+
+    /// Reads a session's transcript anew at its next turn: `event` put a line into it.
+    pub(crate) fn forget(&self, event: &Event) {
+        self.histories.forget(&event.agent, &event.session_key);
     }
 
     /// Handles a turn: it ends in exactly one of answered, failed, aborted.
@@ -165,6 +170,7 @@ impl Bridge {
         Question {
             model,
             system: prompt::system(&instructions, turn),
+            effort: effort(turn),
             messages,
         }
     }
@@ -258,6 +264,17 @@ fn named<'a>(model: &'a str, provider: &str) -> &'a str {
     match model.split_once('/') {
         Some((of, model)) if of == provider => model,
         _ => model,
+    }
+}
+
+/// How hard the model is to think, where the turn's preferences name a level that models know.
+fn effort(turn: &Turn) -> Option<&'static str> {
+    match turn.preferences.get("thinking")?.as_str() {
+        "minimal" => Some("minimal"),
+        "low" => Some("low"),
+        "medium" => Some("medium"),
+        "high" | "xhigh" | "max" => Some("high"),
+        _ => None,
     }
 }
 

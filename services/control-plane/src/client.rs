@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    cursor::Cursor,
     handshake::{Claims, Grant, Program, Role},
     outbox::Outbox,
+    resume::Resume,
     watch::Hears,
 };
 
@@ -28,6 +30,10 @@ pub(crate) struct Client {
     pub(crate) outbox: Outbox,
     /// What of sessions it subscribed to.
     pub(crate) hears: Hears,
+    /// What happened after this is told to it as it happens.
+    pub(crate) joined_at: OnceLock<Cursor>,
+    /// Where it wants to go on, where it understands cursors.
+    pub(crate) resume: Option<Resume>,
     /// Held while a message of this client is stored: the next one is stored after it.
     pub(crate) sending: tokio::sync::Mutex<()>,
     /// SHA-256 of the token of its device, where it has one: when that is void, it leaves.
@@ -49,6 +55,8 @@ impl Client {
             host: String::new(),
             outbox: Outbox::new(max_bytes),
             hears: Hears::default(),
+            joined_at: OnceLock::new(),
+            resume: None,
             sending: tokio::sync::Mutex::default(),
             token: None,
             leaving: CancellationToken::new(),
@@ -66,6 +74,11 @@ impl Client {
     pub(crate) async fn told_to_leave(&self) -> (u16, &'static str) {
         self.leaving.cancelled().await;
         self.why.get().copied().unwrap_or((1008, ""))
+    }
+
+    /// Whether it knows already what happened at `at`.
+    pub(crate) fn knows(&self, at: Cursor) -> bool {
+        self.resume.is_some_and(|resume| resume.knows(at))
     }
 
     /// Whether others see it among those present: command lines and probes come and go unseen.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,10 +16,12 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use crate::{
     client::Client,
+    cursor::Cursor,
     gateway::{Gateway, VERSION},
     handshake::Role,
     meter,
     outbox::Worth,
+    runs::Tale,
     scope::Scope,
 };
 
@@ -34,6 +36,9 @@ pub(crate) struct Clients {
     present: RwLock<HashMap<String, Arc<Client>>>,
     presence_version: AtomicU64,
     changed: Notify,
+    /// Up to where all who are present were told what happened. Changes only while `present` is held, so that who
+    /// joins knows exactly what it will be told and what not.
+    told: Mutex<Cursor>,
 }
 
 /// Who hears an event.
@@ -57,7 +62,8 @@ impl Audience {
         protocols: (3, 4),
     };
 
-    fn includes(self, client: &Client) -> bool {
+    /// Whether `client` hears it.
+    pub(crate) fn includes(self, client: &Client) -> bool {
         let grant = &client.grant;
         let allowed = match self.scope {
             None => true,
@@ -71,6 +77,7 @@ impl Clients {
     /// Adds a client; from now on it hears events.
     pub(crate) fn join(&self, client: &Arc<Client>) {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let _ = client.joined_at.set(self.told());
         present.insert(client.id.clone(), client.clone());
         meter::connections(present.len());
         drop(present);
@@ -148,6 +155,41 @@ impl Clients {
     pub(crate) fn any(&self, wants: impl Fn(&Client) -> bool) -> bool {
         let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
         present.values().any(|client| wants(client))
+    }
+
+    /// Up to where those present were told what happened.
+    pub(crate) fn told(&self) -> Cursor {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what happened at `at`, which may be nothing to tell; `whole` where nothing else happened there.
+    pub(crate) fn tell_happened<'a>(
+        &self,
+        at: Cursor,
+        whole: bool,
+        tales: impl Iterator<Item = &'a Tale>,
+    ) {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        let mut tales = tales.peekable();
+        while let Some(tale) = tales.next() {
+            let audience = tale.audience();
+            // The last one says where that was, to who understands it.
+            let last = whole && tales.peek().is_none();
+            let mut marked = None;
+            for client in present.values().filter(|client| audience.includes(client)) {
+                match client.resume {
+                    Some(_) if client.knows(at) => {}
+                    Some(_) if last => {
+                        let marked = marked.get_or_insert_with(|| Arc::new(tale.marked(at)));
+                        client.outbox.tell(marked, tale.worth);
+                    }
+                    _ => client.outbox.tell(&tale.event, tale.worth),
+                }
+            }
+        }
+        if whole {
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        }
     }
 
     /// How often the list of those present has changed.

@@ -21,6 +21,7 @@ use crate::{
     meter,
     methods::{self, Call},
     refusal::Refusal,
+    resume::{self, Resume},
     secret::recheck,
     socket::{Socket, Turn},
 };
@@ -40,7 +41,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// Calls that its role does not allow, after which a client is closed.
 const STRIKES: u32 = 10;
 
-type Done = (String, Result<Arc<RawValue>, Error>);
+/// A request's id and its answer; nothing for what was not requested.
+type Done = Option<(String, Result<Arc<RawValue>, Error>)>;
 
 /// Serves a client that was let in, until it leaves, is too slow, or the gateway stops.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -56,13 +58,18 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         claims,
         credentials,
         secret,
+        resume,
     } = admitted;
     socket.allow(MAX_PAYLOAD_BYTES);
     let mut client = Client::new(grant, program, gateway.config.max_buffered_bytes, now_ms());
     client.claims = claims;
     client.token = credentials.hash.clone();
     client.host = host;
+    client.resume = resume.as_deref().map(Resume::from);
     let client = Arc::new(client);
+    if client.resume.is_some() {
+        client.outbox.hold();
+    }
     gateway.clients.join(&client);
     expel(&gateway, &client);
     recheck(&gateway, &client, &secret);
@@ -85,6 +92,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         running: FuturesUnordered::new(),
         strikes: 0,
     };
+    connection.resume();
     let end = connection.live(&mut socket).await;
     connection.gateway.clients.leave(&connection.client);
     tracing::debug!(conn.id = %connection.client.id, ?end, "client `{}` left", connection.client.id);
@@ -189,9 +197,23 @@ impl Connection {
         }
     }
 
-    fn answer(&self, (id, outcome): Done) {
-        self.client
-            .answer(&id, outcome.as_ref().map(|payload| &**payload));
+    fn answer(&self, done: Done) {
+        if let Some((id, outcome)) = done {
+            let outcome = outcome.as_ref().map(|payload| &**payload);
+            self.client.answer(&id, outcome);
+        }
+    }
+
+    /// Tells what the client missed, if it says where it was.
+    fn resume(&mut self) {
+        let Some(resume) = self.client.resume else {
+            return;
+        };
+        let (gateway, client) = (self.gateway.clone(), self.client.clone());
+        self.running.push(Box::pin(async move {
+            resume::tell(&gateway, &client, resume).await;
+            None
+        }));
     }
 
     fn receive(&mut self, text: &str) {
@@ -228,7 +250,7 @@ impl Connection {
         self.running.push(Box::pin(unconstrained(async move {
             let outcome = methods::dispatch(call).await;
             meter::called(served.name(), outcome.is_ok());
-            (id, outcome.map_err(|refusal| refusal.error(protocol)))
+            Some((id, outcome.map_err(|refusal| refusal.error(protocol))))
         })));
     }
 }

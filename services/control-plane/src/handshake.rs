@@ -50,6 +50,8 @@ pub(crate) struct Admitted {
     pub(crate) credentials: Credentials,
     /// The shared token that it was judged by.
     pub(crate) secret: Arc<Secret>,
+    /// Where it wants to go on, where it says so.
+    pub(crate) resume: Option<String>,
 }
 
 /// How a socket ends.
@@ -134,6 +136,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             program: connect.client,
             credentials,
             secret,
+            resume: connect.resume,
         }),
         Err(rejection) => Err(refuse(socket, &request.id, &rejection, protocol)),
     }

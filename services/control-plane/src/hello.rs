@@ -40,6 +40,7 @@ const EVENTS: &[&str] = &[
     "device.pair.resolved",
     "sessions.changed",
     "session.message",
+    "events.resumed",
 ];
 
 #[derive(Serialize)]

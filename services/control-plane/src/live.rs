@@ -5,15 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bus::Record;
 use chassis::clock::now_ms;
 use futures_util::{Stream, StreamExt};
 use proto::{
     subject,
     v1::{Announcement, Delta, Event},
+    ws,
 };
 use tokio::time::interval;
 
-use crate::{announce, client::Client, clients::Audience, gateway::Gateway, runs::Tale};
+use crate::{
+    announce, client::Client, clients::Audience, cursor::Cursor, gateway::Gateway, runs::Tale,
+};
+
+/// The stream of what happened.
+pub(crate) const EVENT: &str = "EVENT";
 
 /// How often runs that fell silent are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -22,25 +29,40 @@ const BREATH: Duration = Duration::from_secs(1);
 
 type Told<M> = Pin<Box<dyn Stream<Item = (String, M)> + Send>>;
 
-/// What is told live, heard from the moment this exists.
+/// What is told, heard from the moment this exists.
 pub(crate) struct Heard {
     deltas: Told<Delta>,
-    events: Told<Event>,
     announced: Told<Announcement>,
+    /// Read from the stream, so that none is missed, whatever becomes of the connection.
+    events: Pin<Box<dyn Stream<Item = Record<Event>> + Send>>,
 }
 
 impl Heard {
-    /// Begins to listen.
+    /// Begins to listen: to events from where clients were told last, or else from now on.
     ///
     /// # Errors
     /// When the bus is away.
     pub(crate) async fn begin(gateway: &Gateway) -> Result<Self, bus::Error> {
-        let deltas = gateway.bus.listen::<Delta>(subject::LIVE_DELTAS).await?;
-        let events = gateway.bus.listen::<Event>(subject::LIVE_EVENTS).await?;
-        let announced = gateway.bus.listen(subject::ANNOUNCE).await?;
+        let bus = &gateway.bus;
+        let deltas = bus.listen::<Delta>(subject::LIVE_DELTAS).await?;
+        let announced = bus.listen(subject::ANNOUNCE).await?;
+        let stream = bus.stream_state(EVENT).await?;
+        let newest = Cursor {
+            created_ms: stream.created_ms,
+            sequence: stream.last,
+        };
+        let told = gateway.clients.told();
+        let from = match told.created_ms == newest.created_ms {
+            true => told,
+            false => newest,
+        };
+        gateway
+            .clients
+            .tell_happened(from, true, std::iter::empty());
+        let events = bus.follow::<Event>(EVENT, from.sequence).await?;
         Ok(Self {
-            announced: Box::pin(announced),
             deltas: Box::pin(deltas),
+            announced: Box::pin(announced),
             events: Box::pin(events),
         })
     }
@@ -56,17 +78,12 @@ impl Heard {
                 Some((_, delta)) = self.deltas.next() => {
                     gateway.watch.heard(&delta);
                     let tales = gateway.runs().delta(&delta, Instant::now(), now_ms());
-                    tell(gateway, &delta.agent, &delta.session_key, &tales);
-                }
-                Some((_, event)) = self.events.next() => {
-                    let tales = gateway.runs().happened(&event, Instant::now());
-                    if !tales.is_empty() {
-                        gateway.health.age();
+                    tell_nodes(gateway, &delta.agent, &delta.session_key, &tales);
+                    for tale in &tales {
+                        gateway.clients.tell(&tale.event, tale.audience(), tale.worth);
                     }
-                    tell(gateway, &event.agent, &event.session_key, &tales);
-                    gateway.watch.happened(&event);
-                    gateway.awaited.happened(&event);
                 }
+                Some(record) = self.events.next() => happened(gateway, &record),
                 Some((_, announced)) = self.announced.next() => announce::pass_on(gateway, &announced),
                 _ = sweep.tick() => gateway.runs().forget(Instant::now()),
                 else => {
@@ -81,8 +98,32 @@ impl Heard {
     }
 }
 
-/// Tells whoever may read, and the nodes that asked to hear this session.
-fn tell(gateway: &Gateway, agent: &str, session_key: &str, tales: &[Tale]) {
+/// Tells clients what happened, and notes that they know.
+fn happened(gateway: &Gateway, record: &Record<Event>) {
+    let tales = match &record.message {
+        Some(event) => {
+            let tales = gateway.runs().happened(event, Instant::now());
+            tell_nodes(gateway, &event.agent, &event.session_key, &tales);
+            gateway.watch.happened(event);
+            gateway.awaited.happened(event);
+            tales
+        }
+        None => Vec::new(),
+    };
+    if !tales.is_empty() {
+        gateway.health.age();
+    }
+    let at = Cursor {
+        sequence: record.sequence,
+        ..gateway.clients.told()
+    };
+    gateway
+        .clients
+        .tell_happened(at, record.rest == 0, tales.iter());
+}
+
+/// Tells the nodes that asked to hear this session.
+fn tell_nodes(gateway: &Gateway, agent: &str, session_key: &str, tales: &[Tale]) {
     if tales.is_empty() {
         return;
     }
@@ -96,10 +137,20 @@ fn tell(gateway: &Gateway, agent: &str, session_key: &str, tales: &[Tale]) {
         for node in nodes.iter().filter(known) {
             node.outbox.tell(&tale.event, tale.worth);
         }
-        let audience = Audience {
-            protocols: (tale.since_protocol, 4),
+    }
+}
+
+impl Tale {
+    /// The event, saying where it happened.
+    pub(crate) fn marked(&self, at: Cursor) -> ws::Event {
+        self.event.with("cursor", &at.to_string())
+    }
+
+    /// Who is told: all who may read and know it.
+    pub(crate) fn audience(&self) -> Audience {
+        Audience {
+            protocols: (self.since_protocol, 4),
             ..Audience::READERS
-        };
-        gateway.clients.tell(&tale.event, audience, tale.worth);
+        }
     }
 }

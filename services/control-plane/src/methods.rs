@@ -15,11 +15,13 @@ use crate::{
     client::Client,
     gateway::Gateway,
     handshake::{Grant, Role},
+    once,
     refusal::Refusal,
     schema::{self, Generators, Shape},
     scope::Scope,
 };
 
+mod agent;
 mod agents;
 mod channels;
 mod chat;
@@ -37,18 +39,31 @@ pub(crate) struct Method {
     name: &'static str,
     scope: Scope,
     shape: fn(&mut Generators) -> Shape,
+    /// Done once for an idempotency key.
+    once: bool,
     run: fn(Call) -> BoxFuture<'static, Result<Answer, Refusal>>,
 }
 
 /// A line of a family's table: the name, the scope that it takes, and the function that does it, of the shape
 /// `async fn(&Call, Params) -> Result<Answer, Refusal>`. `Params` derive `Deserialize` and `JsonSchema`, or are
 /// `IgnoredAny`; what is answered derives `Serialize` and `JsonSchema`, or is a `Value`.
+///
+/// With `once` at its end, it is done once for an `idempotencyKey`, on all replicas and for a week: the same request
+/// gets the same answer, another one under the same key is refused. The function must bear being done again by whoever
+/// takes over from a replica that died of it, so its effects have ids that are made of the key.
 macro_rules! method {
     ($name:literal, $scope:ident, $handler:path) => {
+        $crate::methods::method!($name, $scope, $handler, false)
+    };
+    ($name:literal, $scope:ident, $handler:path, once) => {
+        $crate::methods::method!($name, $scope, $handler, true)
+    };
+    ($name:literal, $scope:ident, $handler:path, $once:literal) => {
         $crate::methods::Method {
             name: $name,
             scope: $crate::scope::Scope::$scope,
             shape: |generators| generators.shape($handler),
+            once: $once,
             run: |call| {
                 Box::pin(async move {
                     let params = call.params()?;
@@ -64,6 +79,7 @@ pub(crate) use chat::history::told;
 
 /// Every family of methods.
 const FAMILIES: &[&[Method]] = &[
+    agent::METHODS,
     agents::METHODS,
     channels::METHODS,
     chat::METHODS,
@@ -105,6 +121,8 @@ pub(crate) struct Call {
     gateway: Arc<Gateway>,
     client: Arc<Client>,
     method: &'static Method,
+    /// The request's id.
+    id: String,
     params: Option<Box<RawValue>>,
     trace: Trace,
 }
@@ -147,6 +165,7 @@ impl Call {
             gateway: gateway.clone(),
             client: client.clone(),
             method,
+            id: request.id.to_string(),
             params: request.params.map(ToOwned::to_owned),
             trace: trace.map_or_else(Trace::begin, Trace::step),
         }
@@ -161,6 +180,12 @@ impl Call {
     /// Name of the method.
     fn name(&self) -> &'static str {
         self.method.name
+    }
+
+    /// Answers for the first time; what the method returns is the last answer to the same request.
+    fn answer_first(&self, answer: &impl Serialize) -> Result<(), Refusal> {
+        self.client.answer(&self.id, Ok(&*reply(answer)?));
+        Ok(())
     }
 
     fn params<P: DeserializeOwned>(&self) -> Result<P, Refusal> {
@@ -218,7 +243,13 @@ pub(crate) fn admit(method: &str, grant: &Grant) -> Result<&'static Method, Refu
 /// # Errors
 /// [`Refusal`].
 pub(crate) async fn dispatch(call: Call) -> Result<Answer, Refusal> {
-    trace::scope(call.trace, (call.method.run)(call)).await
+    let (trace, method) = (call.trace, call.method);
+    if !method.once {
+        return trace::scope(trace, (method.run)(call)).await;
+    }
+    let (bus, params) = (call.gateway.bus.clone(), call.params.clone());
+    let work = trace::scope(trace, (method.run)(call));
+    once::perform(&bus, method.name, params.as_deref(), work).await
 }
 
 fn reply(answer: &impl Serialize) -> Result<Answer, Refusal> {

@@ -8,6 +8,9 @@ use std::{
 use proto::ws::Event;
 use tokio::sync::Notify;
 
+/// Events held back while a client is told what it missed: that takes a moment, and this is far more than happens then.
+const MAX_HELD: usize = 16_384;
+
 /// What waits to be written to one connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -22,6 +25,8 @@ struct Waiting {
     bytes: usize,
     seq: u64,
     overflown: bool,
+    /// Events that wait until others were told before them; `None` where none has to.
+    held: Option<Vec<(Arc<Event>, Worth)>>,
 }
 
 #[derive(Debug)]
@@ -72,16 +77,27 @@ impl Outbox {
     /// Adds an event. One that is left out uses up its number, so that the other end sees the gap.
     pub(crate) fn tell(&self, event: &Arc<Event>, worth: Worth) {
         let mut waiting = self.lock();
-        waiting.seq += 1;
-        let (seq, size_bytes) = (waiting.seq, event.size_bytes());
-        if worth == Worth::Droppable && waiting.bytes + size_bytes > self.max_bytes / 2 {
-            return;
+        match &mut waiting.held {
+            Some(held) if held.len() < MAX_HELD => return held.push((event.clone(), worth)),
+            Some(_) => waiting.overflow(),
+            None => waiting.tell(event, worth, self.max_bytes),
         }
-        waiting.add(
-            Frame::Shared(event.clone(), seq),
-            size_bytes,
-            self.max_bytes,
-        );
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Holds events back from now on, until [`Outbox::release`].
+    pub(crate) fn hold(&self) {
+        self.lock().held = Some(Vec::new());
+    }
+
+    /// Adds events before those that are held back, which follow now.
+    pub(crate) fn release(&self, before: &[(Arc<Event>, Worth)]) {
+        let mut waiting = self.lock();
+        let held = waiting.held.take().unwrap_or_default();
+        for (event, worth) in before.iter().chain(&held) {
+            waiting.tell(event, *worth, self.max_bytes);
+        }
         drop(waiting);
         self.filled.notify_one();
     }
@@ -124,15 +140,27 @@ impl Outbox {
 }
 
 impl Waiting {
+    fn tell(&mut self, event: &Arc<Event>, worth: Worth, max_bytes: usize) {
+        self.seq += 1;
+        let (seq, size_bytes) = (self.seq, event.size_bytes());
+        if worth == Worth::Needed || self.bytes + size_bytes <= max_bytes / 2 {
+            self.add(Frame::Shared(event.clone(), seq), size_bytes, max_bytes);
+        }
+    }
+
+    /// Frees the memory of a connection that is given up.
+    fn overflow(&mut self) {
+        *self = Self {
+            overflown: true,
+            seq: self.seq,
+            ..Self::default()
+        };
+    }
+
     fn add(&mut self, frame: Frame, size_bytes: usize, max_bytes: usize) {
         // One frame always fits, however large: it may be an answer that was asked for.
         if self.overflown || (self.bytes > 0 && self.bytes + size_bytes > max_bytes) {
-            *self = Self {
-                overflown: true,
-                seq: self.seq,
-                ..Self::default()
-            };
-            return;
+            return self.overflow();
         }
         self.bytes += size_bytes;
         self.frames.push_back(frame);
@@ -141,6 +169,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn event(size: usize) -> Arc<Event> {
@@ -157,6 +187,22 @@ mod tests {
         assert!(outbox.next().unwrap().ends_with(r#""seq":1}"#));
         assert!(outbox.next().unwrap().ends_with(r#""seq":2}"#));
         assert_eq!((outbox.next(), outbox.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_missed_comes_before_what_happened_meanwhile() {
+        let outbox = Outbox::new(1000);
+        outbox.hold();
+        outbox.tell(&event(1), Worth::Needed);
+        outbox.answer("hello".into());
+        let missed = Arc::new(Event::new("missed", &json!({}), None));
+        outbox.release(&[(missed, Worth::Needed)]);
+        outbox.tell(&event(2), Worth::Needed);
+        let told: Vec<_> = std::iter::from_fn(|| outbox.next()).collect();
+        assert_eq!(told[0], "hello");
+        assert!(told[1].contains("missed") && told[1].ends_with(r#""seq":1}"#));
+        assert!(told[2].contains(r#""y""#) && told[2].ends_with(r#""seq":2}"#));
+        assert!(told[3].ends_with(r#""seq":3}"#));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     Missing(Scope),
     /// Nothing was done; try again in a moment.
     Busy(String),
+    /// It was done as far as it could be and came to nothing.
+    Failed(String),
     /// What it is about does not exist.
     NotFound(String),
     /// As the protocol words it, with its details.
@@ -39,6 +41,10 @@ impl Refusal {
         match self {
             Self::Invalid(message) | Self::NotFound(message) => invalid(message),
             Self::Told(error) => (**error).clone(),
+            Self::Failed(message) => Error {
+                code: "UNAVAILABLE",
+                ..invalid(message)
+            },
             Self::Conflict => Error {
                 details: Some(json!({"reason": "chat-request-conflict"})),
                 ..invalid("idempotencyKey was already used for another message; use a new one")
@@ -87,6 +93,7 @@ impl From<Refusal> for Status {
             Refusal::Invalid(_) | Refusal::Conflict => Self::invalid_argument(message),
             Refusal::WrongRole(_) | Refusal::Missing(_) => Self::permission_denied(message),
             Refusal::Busy(_) => Self::unavailable(message),
+            Refusal::Failed(_) => Self::aborted(message),
             Refusal::NotFound(_) => Self::not_found(message),
             Refusal::Told(error) if error.code == "UNAVAILABLE" => Self::unavailable(message),
             Refusal::Told(_) => Self::failed_precondition(message),

@@ -7,16 +7,21 @@ use std::{
 };
 
 use proto::{
-    session,
-    v1::{Answered, Delta, DeltaKind, Event, Failed, SessionName, event::What},
+    v1::{Delta, DeltaKind, Event, SessionName, event::What},
     ws,
 };
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::sync::watch;
 
 use crate::{outbox::Worth, recent::Recent};
 use chat::Chat;
+pub(crate) use progress::Progress;
+use progress::Watched;
+use run::Run;
 
 mod chat;
+mod progress;
+mod run;
 
 /// Runs known at once; the one that was quiet longest goes first.
 const RUNS: usize = 10_000;
@@ -24,8 +29,6 @@ const RUNS: usize = 10_000;
 const SILENCE: Duration = Duration::from_secs(3600);
 /// Ended runs, and names of runs, remembered.
 const REMEMBERED: usize = 10_000;
-/// Pieces are told until a text has this many bytes; the end tells the whole.
-const TOLD_BYTES: usize = 512 * 1024;
 
 /// Which answers are being made.
 #[derive(Debug)]
@@ -33,22 +36,7 @@ pub(crate) struct Runs {
     running: HashMap<String, Run>,
     ended: Recent<String, ()>,
     names: Recent<String, String>,
-}
-
-/// One answer.
-#[derive(Debug)]
-struct Run {
-    /// As clients know it.
-    id: String,
-    agent: String,
-    session_key: String,
-    /// Counts what was told of it.
-    seq: u64,
-    text: String,
-    /// The text was begun anew and what comes next replaces what was told.
-    anew: bool,
-    begun: bool,
-    touched: Instant,
+    watched: Watched,
 }
 
 /// What is known of a run.
@@ -85,6 +73,7 @@ impl Runs {
             running: HashMap::new(),
             ended,
             names,
+            watched: Watched::default(),
         }
     }
 
@@ -98,7 +87,7 @@ impl Runs {
 
     /// It was not begun after all, or began elsewhere.
     pub(crate) fn unasked(&mut self, turn_id: &str) {
-        if self.running.get(turn_id).is_some_and(|run| !run.begun) {
+        if self.running.get(turn_id).is_some_and(Run::is_only_asked) {
             self.running.remove(turn_id);
         }
     }
@@ -157,6 +146,12 @@ impl Runs {
         })
     }
 
+    /// How the run of `turn_id` goes on from now; `None` when too many are watched.
+    pub(crate) fn watch(&mut self, turn_id: &str) -> Option<watch::Receiver<Progress>> {
+        let text = self.running.get(turn_id).map_or("", Run::text);
+        self.watched.watch(turn_id, text)
+    }
+
     /// A piece of an answer.
     pub(crate) fn delta(&mut self, delta: &Delta, now: Instant, now_ms: i64) -> Vec<Tale> {
         if self.ended.find(&delta.turn_id).is_some() {
@@ -165,74 +160,97 @@ impl Runs {
         self.named(&delta.turn_id, &delta.run_id);
         let run = self.run(&delta.turn_id, &delta.agent, &delta.session_key, now);
         let mut tales = Vec::new();
-        if !run.begun {
-            run.begun = true;
+        if !run.heard(delta) {
+            return tales;
+        }
+        if run.begin() {
             tales.push(run.tell(Chat::status("starting_model")));
-            tales.push(run.life(now_ms, json!({"phase": "start", "startedAt": now_ms})));
+            let start = json!({"phase": "start", "startedAt": now_ms});
+            tales.push(run.inform("lifecycle", now_ms, start));
         }
         match delta.kind() {
             DeltaKind::Start => {}
-            DeltaKind::Restart => {
-                run.text.clear();
-                run.anew = true;
-            }
-            DeltaKind::Text if run.text.len() + delta.text.len() > TOLD_BYTES => {}
-            DeltaKind::Text => {
-                run.text.push_str(&delta.text);
-                let text = run.text.clone();
-                let piece = if run.anew { &text } else { &delta.text };
-                let told = Chat::delta(piece, run.anew, Chat::message(&text, now_ms));
-                tales.push(run.tell(told));
-                run.anew = false;
-            }
+            DeltaKind::Restart => run.restart(),
+            DeltaKind::Text => tales.extend(run.say(&delta.text, now_ms)),
+        }
+        if let Some(run) = self.running.get(&delta.turn_id) {
+            self.watched.say(&delta.turn_id, run.text());
         }
         tales
     }
 
     /// Something happened: an end is told once, whatever is repeated.
     pub(crate) fn happened(&mut self, event: &Event, now: Instant) -> Vec<Tale> {
-        self.named(&event.turn_id, &event.run_id);
-        let ends = |what: &What| {
-            matches!(
-                what,
-                What::Answered(_)
-                    | What::Failed(_)
-                    | What::Aborted(_)
-                    | What::Dead(_)
-                    | What::Refused(_)
-            )
-        };
-        let Some(what) = event.what.as_ref().filter(|what| ends(what)) else {
-            return Vec::new();
-        };
-        let run = self.running.get(&event.turn_id);
-        let (known, begun) = (run.is_some(), run.is_some_and(|run| run.begun));
-        // Most who are refused never asked here; a repetition is refused while the first one runs.
-        if matches!(what, What::Refused(_)) && (!known || begun) {
+        let (turn_id, agent, key) = (&event.turn_id, &event.agent, &event.session_key);
+        if turn_id.is_empty() || self.ended.find(turn_id).is_some() {
             return Vec::new();
         }
-        // A dead letter may be about a message that was answered, or about no answer at all.
-        if let What::Dead(dead) = what
-            && (!known || !dead.outbound_id.is_empty())
-        {
-            return Vec::new();
+        self.named(turn_id, &event.run_id);
+        let known = self.running.get(turn_id);
+        match &event.what {
+            Some(What::Accepted(accepted)) => {
+                if accepted.turn {
+                    let session_id = accepted.session_id.clone();
+                    self.run(turn_id, agent, key, now).accept(session_id);
+                }
+                return Vec::new();
+            }
+            Some(What::Answered(_) | What::Failed(_) | What::Aborted(_) | What::Injected(_)) => {}
+            // Most who are refused never asked here; a repetition is refused while the first one runs.
+            Some(What::Refused(_)) if known.is_some_and(Run::is_only_asked) => {}
+            // A dead letter may be about a message that was answered, or about no answer at all.
+            Some(What::Dead(dead)) if known.is_some() && dead.outbound_id.is_empty() => {}
+            _ => return Vec::new(),
         }
-        if event.turn_id.is_empty() || self.ended.find(&event.turn_id).is_some() {
-            return Vec::new();
-        }
-        let (agent, key) = (event.agent.clone(), event.session_key.clone());
-        self.run(&event.turn_id, &agent, &key, now);
-        let Some(mut run) = self.running.remove(&event.turn_id) else {
+        self.run(turn_id, agent, key, now);
+        let Some(mut run) = self.running.remove(turn_id) else {
             return Vec::new();
         };
-        self.ended.note(event.turn_id.clone(), ());
-        run.end(what, event.at_ms)
+        self.ended.note(turn_id.clone(), ());
+        self.watched.end(turn_id, event);
+        run.end(event)
+    }
+
+    /// What is told of an end to somebody who was away when it was told to others.
+    pub(crate) fn again(&self, event: &Event) -> Vec<Tale> {
+        let own = match &event.what {
+            Some(What::Answered(_) | What::Failed(_) | What::Aborted(_) | What::Injected(_)) => {
+                true
+            }
+            Some(What::Dead(dead)) => dead.outbound_id.is_empty(),
+            _ => false,
+        };
+        if !own || event.turn_id.is_empty() {
+            return Vec::new();
+        }
+        let id = match event.run_id.as_str() {
+            "" => self.name(&event.turn_id),
+            id => id,
+        };
+        Run::new(id, &event.agent, &event.session_key, Instant::now()).end(event)
+    }
+
+    /// What was told so far of the answers that are being made.
+    pub(crate) fn so_far(&self, now_ms: i64) -> Vec<Tale> {
+        let running = self.running.values();
+        running.filter_map(|run| run.so_far(now_ms)).collect()
+    }
+
+    /// The newest answer that is being made in a session: its name, and what was said so far.
+    pub(crate) fn in_flight(&self, agent: &str, session_key: &str) -> Option<(&str, &str)> {
+        let theirs = self
+            .running
+            .values()
+            .filter(|run| run.agent == agent && run.session_key == session_key);
+        let newest = theirs.max_by_key(|run| (!run.is_only_asked(), run.touched))?;
+        Some((&newest.id, newest.text()))
     }
 
     /// Forgets runs of which nothing was heard for long.
     pub(crate) fn forget(&mut self, now: Instant) {
         self.running
             .retain(|_, run| now.duration_since(run.touched) < SILENCE);
+        self.watched.forget();
     }
 
     fn run(&mut self, turn_id: &str, agent: &str, key: &str, now: Instant) -> &mut Run {
@@ -245,97 +263,9 @@ impl Runs {
         let run = self
             .running
             .entry(turn_id.to_owned())
-            .or_insert_with(|| Run {
-                id: id.to_owned(),
-                agent: agent.to_owned(),
-                session_key: key.to_owned(),
-                seq: 0,
-                text: String::new(),
-                anew: false,
-                begun: false,
-                touched: now,
-            });
+            .or_insert_with(|| Run::new(id, agent, key, now));
         run.touched = now;
         run
-    }
-}
-
-impl Run {
-    /// The tales of the end: the agent's life cycle, then what everybody waits for.
-    fn end(&mut self, what: &What, at_ms: i64) -> Vec<Tale> {
-        let life = |phase: &str| json!({"phase": phase, "endedAt": at_ms});
-        match what {
-            What::Answered(Answered {
-                text, stop_reason, ..
-            }) => {
-                let message = (!text.is_empty()).then(|| Chat::message(text, at_ms));
-                let ended = self.life(at_ms, life("end"));
-                vec![ended, self.tell(Chat::last("final", stop_reason, message))]
-            }
-            What::Aborted(aborted) => {
-                let partial = Some(&aborted.partial_text).filter(|text| !text.is_empty());
-                let message = partial.map(|text| Chat::message(text, at_ms));
-                let ended = self.life(at_ms, life("end"));
-                vec![
-                    ended,
-                    self.tell(Chat::last("aborted", &aborted.why, message)),
-                ]
-            }
-            What::Failed(failed) => {
-                let ended = self.life(at_ms, life("error"));
-                vec![ended, self.tell(Chat::error(failed))]
-            }
-            What::Refused(refused) => {
-                let message = format!("The message was not taken: {}", refused.reason);
-                let failed = Failed {
-                    message,
-                    kind: "unknown".into(),
-                    ..Failed::default()
-                };
-                vec![
-                    self.life(at_ms, life("error")),
-                    self.tell(Chat::error(&failed)),
-                ]
-            }
-            _ => {
-                let failed = Failed {
-                    message: "The message could not be processed and was set aside.".into(),
-                    kind: "unknown".into(),
-                    ..Failed::default()
-                };
-                vec![
-                    self.life(at_ms, life("error")),
-                    self.tell(Chat::error(&failed)),
-                ]
-            }
-        }
-    }
-
-    fn tell(&mut self, chat: Chat) -> Tale {
-        self.seq += 1;
-        let (since_protocol, worth) = (chat.since_protocol(), chat.worth());
-        let key = session::to_client(&self.agent, &self.session_key);
-        let event = Arc::new(chat.event(&self.id, &key, &self.agent, self.seq));
-        Tale {
-            event,
-            since_protocol,
-            worth,
-        }
-    }
-
-    fn life(&mut self, at_ms: i64, data: Value) -> Tale {
-        self.seq += 1;
-        let key = session::to_client(&self.agent, &self.session_key);
-        let payload = json!({
-            "runId": self.id, "sessionKey": key, "agentId": self.agent, "stream": "lifecycle",
-            "data": data, "seq": self.seq, "ts": at_ms,
-        });
-        let event = Arc::new(ws::Event::new("agent", &payload, None));
-        Tale {
-            event,
-            since_protocol: 3,
-            worth: Worth::Droppable,
-        }
     }
 }
 

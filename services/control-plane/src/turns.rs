@@ -1,6 +1,9 @@
 //! Asking an agent: the one way from the control plane to a turn, for clients, schedules and HTTP alike.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bus::Bus;
 use chassis::clock::now_ms;
@@ -8,21 +11,25 @@ use prost::Message as _;
 use proto::{
     id, priority, session, subject,
     v1::{
-        Address, ConversationKind, Inbound, OutcomeReply, OutcomeRequest, Part, PartKind, Said,
-        Sender, Trust, Wish, inbound::Body,
+        Address, ConversationKind, Event, Inbound, OutcomeReply, OutcomeRequest, Part, PartKind,
+        Said, Sender, Trust, Turn, Wish, inbound::Body,
     },
 };
+
+use tokio::sync::watch;
 
 use crate::{
     client::Client,
     gateway::Gateway,
     once::{self, Claim, Content},
     refusal::Refusal,
-    runs::Stage,
+    runs::{Progress, Stage},
 };
 
 /// How long the ledger may take to say how a turn ended.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is asked while a turn goes on: an end is told, but who tells may have been restarted.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// What an agent is asked.
 #[derive(Clone, Debug, Default)]
@@ -181,6 +188,74 @@ async fn standing(gateway: &Gateway, turn_id: &str) -> Option<Standing> {
         (true, None) => Some(Standing::Running),
         (false, None) => None,
     }
+}
+
+/// How the turn goes on from now; to be watched before it is asked for.
+///
+/// # Errors
+/// [`Refusal::Busy`] when too many are watched.
+pub(crate) fn watch(
+    gateway: &Gateway,
+    turn_id: &str,
+) -> Result<watch::Receiver<Progress>, Refusal> {
+    let watching = gateway.runs().watch(turn_id);
+    watching
+        .ok_or_else(|| Refusal::Busy("too many runs are waited for; try again in a moment".into()))
+}
+
+/// Waits until a turn ends, on whichever replica it was asked and whenever. `watching` was begun before it was asked.
+///
+/// Waits on while the bus or the ledger is away; whoever calls decides how long.
+pub(crate) async fn end(
+    gateway: &Gateway,
+    turn_id: &str,
+    watching: &mut watch::Receiver<Progress>,
+    standing: Standing,
+) -> Arc<Event> {
+    // What is asked just now is told; what was asked before may have ended before it was watched.
+    let mut pause = match standing {
+        Standing::New => LOOK_AGAIN,
+        Standing::Running | Standing::Ended => Duration::ZERO,
+    };
+    loop {
+        let ended = watching.wait_for(|progress| progress.end.is_some());
+        let seen = match tokio::time::timeout(pause, ended).await {
+            Ok(Ok(progress)) => progress.end.clone(),
+            _ => None,
+        };
+        if let Some(end) = seen {
+            return end;
+        }
+        if let Ok(told) = outcome(&gateway.bus, turn_id).await
+            && let Some(end) = told.end
+        {
+            return Arc::new(end);
+        }
+        pause = LOOK_AGAIN;
+        // Nobody tells any more what was ended or forgotten long ago.
+        if watching.has_changed().is_err() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Stops the turn `turn` of a session, or all that run in it for "*".
+///
+/// # Errors
+/// [`bus::Error::Unavailable`] when the bus is gone for good.
+pub(crate) async fn cancel(
+    gateway: &Gateway,
+    agent: &str,
+    session_key: &str,
+    turn: &str,
+) -> Result<(), bus::Error> {
+    let turn = Turn {
+        agent: agent.to_owned(),
+        session_key: session_key.to_owned(),
+        cancel: turn.to_owned(),
+        ..Turn::default()
+    };
+    gateway.bus.tell(subject::CANCEL, &turn).await
 }
 
 /// What the ledger knows of how a turn ended.

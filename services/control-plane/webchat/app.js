@@ -104,7 +104,7 @@ function stateChanged(state) {
   drawSoon();
 }
 
-async function greeted(hello) {
+async function greeted(hello, resumed) {
   // A token is kept only once it has opened the gate; one that opens it for this browser alone, for good.
   keep.keepToken(connection.token, remember || connection.ownToken);
   if (gate.open) {
@@ -126,7 +126,8 @@ async function greeted(hello) {
     ["Connection", hello.server?.connId?.slice(0, 8)],
   ]);
   await pump();
-  await load();
+  // The gateway tells what was missed; where it cannot, that counts as a gap.
+  if (!resumed || !conversation.loaded) await load();
 }
 
 function happened(name, payload) {

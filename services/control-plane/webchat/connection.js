@@ -55,9 +55,11 @@ export class Connection {
   #heardAt = 0;
   #verdict = null;
   #withDevice = true;
+  // How far we know what happened: the gateway tells what came after it when we connect again.
+  #cursor = "";
   #on;
 
-  /** `on`: { state(state), hello(payload), event(name, payload), gap() }. */
+  /** `on`: { state(state), hello(payload, resumed), event(name, payload), gap() }. */
   constructor(on) {
     this.#on = on;
     addEventListener("online", () => this.#hurry());
@@ -182,7 +184,10 @@ export class Connection {
       this.#seq = seq;
       if (gap && this.hello) this.#on.gap();
     }
-    if (event === "shutdown") this.#become({ name: "stopping", why: payload.reason ?? "" });
+    if (payload.cursor) this.#cursor = payload.cursor;
+    // What was missed has been told; if some of it is gone, the history has it.
+    if (event === "events.resumed") payload.complete || this.#on.gap();
+    else if (event === "shutdown") this.#become({ name: "stopping", why: payload.reason ?? "" });
     else if (event !== "tick") this.#on.event(event, payload);
   }
 
@@ -195,6 +200,7 @@ export class Connection {
       role: ROLE,
       scopes: SCOPES,
       caps: [],
+      resume: this.#cursor,
       auth: this.#claim ? { bootstrapToken: this.#claim } : { token: this.#token },
       locale: navigator.language || "en",
       userAgent: navigator.userAgent,
@@ -203,6 +209,7 @@ export class Connection {
     if (device) params.device = device;
     if (socket !== this.#socket) return;
     try {
+      const resumed = this.#cursor !== "";
       const hello = await this.request("connect", params, HANDSHAKE_MS);
       if (socket !== this.#socket) return;
       clearTimeout(this.#timer);
@@ -214,7 +221,7 @@ export class Connection {
       }
       this.#heard();
       this.#become({ name: "online" });
-      this.#on.hello(hello);
+      this.#on.hello(hello, resumed);
     } catch (error) {
       if (socket !== this.#socket) return;
       this.#verdict = error instanceof Refusal ? this.#judge(error) : null;

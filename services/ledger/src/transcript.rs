@@ -1,8 +1,8 @@
 //! What an event adds to a transcript: a pure function from event to line.
 
 use proto::v1::{
-    Aborted, Accepted, Answered, Attachment, ConversationKind, Event, Failed, Inbound, Line, Part,
-    event::What, inbound::Body,
+    Aborted, Accepted, Answered, Attachment, ConversationKind, Event, Failed, Inbound, Injected,
+    Line, Part, event::What, inbound::Body,
 };
 
 /// The line that `event` adds to its session; `None` where it adds nothing to read.
@@ -15,6 +15,7 @@ pub(crate) fn line(event: &Event) -> Option<Line> {
         What::Answered(answered) => assistant(answered),
         What::Aborted(aborted) => cut_off(aborted),
         What::Failed(failed) => failure(failed),
+        What::Injected(injected) => injection(injected),
         What::Reset(_) => system("The session began anew.", "reset"),
         What::Refused(_)
         | What::Sent(_)
@@ -128,6 +129,18 @@ fn cut_off(aborted: &Aborted) -> Line {
     }
 }
 
+/// What an operator says in the agent's name; the agent reads it as its own.
+fn injection(injected: &Injected) -> Line {
+    Line {
+        role: "assistant".into(),
+        text: injected.text.clone(),
+        provider: "gateway".into(),
+        model: "injected".into(),
+        stop_reason: "injected".into(),
+        ..Line::default()
+    }
+}
+
 fn failure(failed: &Failed) -> Line {
     let (provider, model) = (failed.provider.clone(), failed.model.clone());
     Line {
@@ -226,6 +239,19 @@ mod tests {
         assert_eq!(
             (line.role.as_str(), line.stop_reason.as_str()),
             ("assistant", "aborted")
+        );
+    }
+
+    #[test]
+    fn an_injected_line_is_the_assistants() {
+        let injected = Injected {
+            text: "Done.".into(),
+            ..Injected::default()
+        };
+        let line = line(&event(What::Injected(injected))).unwrap();
+        assert_eq!(
+            (line.role.as_str(), line.text.as_str()),
+            ("assistant", "Done.")
         );
     }
 

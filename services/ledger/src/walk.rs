@@ -114,7 +114,9 @@ fn steps(event: &Event) -> Vec<Step> {
         Some(What::Unsure(unsure)) => vec![unsure_step(step("unsure", String::new()), unsure)],
         Some(What::Dead(dead)) => vec![dead_step(step("dead", String::new()), dead)],
         Some(What::Delivered(delivered)) => vec![report(step("", String::new()), delivered)],
-        Some(What::Reset(_) | What::Removed(_) | What::Compacted(_)) | None => Vec::new(),
+        Some(What::Reset(_) | What::Removed(_) | What::Compacted(_) | What::Injected(_)) | None => {
+            Vec::new()
+        }
     };
     steps.retain(|step| step.at_ms > 0);
     steps

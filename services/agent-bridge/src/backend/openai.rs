@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::{
-    Client, RequestBuilder, Response, Url,
+    Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
     redirect::Policy,
 };
@@ -93,10 +93,14 @@ impl OpenAi {
     /// When the provider refuses or cannot be reached.
     pub(super) async fn ask(&self, question: &Question) -> Result<Stream, Failure> {
         let begun = Instant::now();
-        let sent = timeout(self.first_piece_timeout, self.request(question).send()).await;
-        let response = sent
-            .map_err(|_| Failure::new(Problem::Hung, "no answer begun"))?
-            .map_err(|error| Failure::network(&error))?;
+        let mut response = self.send(question).await?;
+        if response.status() == StatusCode::BAD_REQUEST && question.effort.is_some() {
+            let without = Question {
+                effort: None,
+                ..question.clone()
+            };
+            response = self.send(&without).await?;
+        }
         if !response.status().is_success() {
             return Err(refused(response).await);
         }
@@ -116,6 +120,12 @@ impl OpenAi {
             heard_by: begun + self.first_piece_timeout,
             idle_timeout: self.idle_timeout,
         })
+    }
+
+    async fn send(&self, question: &Question) -> Result<Response, Failure> {
+        let sent = timeout(self.first_piece_timeout, self.request(question).send()).await;
+        sent.map_err(|_| Failure::new(Problem::Hung, "no answer begun"))?
+            .map_err(|error| Failure::network(&error))
     }
 
     fn request(&self, question: &Question) -> RequestBuilder {

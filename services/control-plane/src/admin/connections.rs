@@ -90,7 +90,7 @@ impl Connections {
 ///
 /// # Errors
 /// A sentence with those that there are.
-pub(super) async fn known(bus: &Bus, platform: &str, account: &str) -> Result<(), Status> {
+pub(crate) async fn known(bus: &Bus, platform: &str, account: &str) -> Result<(), Status> {
     let all = all(bus).await?;
     let is_it = |one: &Connection| one.platform == platform && one.account == account;
     if all.iter().any(is_it) {

@@ -68,6 +68,8 @@ pub(crate) struct Connect {
     _locale: Option<String>,
     #[serde(rename = "userAgent")]
     _user_agent: Option<String>,
+    /// Our own: the cursor up to which the client knows what happened, or an empty text to be told cursors from now on.
+    pub(crate) resume: Option<String>,
 }
 
 /// The program that connects.

@@ -44,6 +44,8 @@ impl Bus {
             .subscribe(subject.to_owned())
             .await
             .map_err(Error::away)?;
+        // From now on, not from whenever the connection writes next.
+        self.inner.client.flush().await.map_err(Error::away)?;
         let opened = heard.flat_map(|message| stream::iter(bundle::open(&message)));
         let decoded = opened.filter_map(|(subject, payload)| async move {
             Some((subject, M::decode(payload).ok()?))

@@ -1,6 +1,6 @@
 //! Reading what a stream holds once, from the oldest to the newest.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -50,6 +50,50 @@ impl Bus {
         })
         .await?;
         Ok(records)
+    }
+
+    /// What `stream` holds under any of `filters` after the sequence `after` and up to `upto`, the oldest first; `None`
+    /// when that is more than `most`, or the stream has dropped some of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn between<M: Message + Default>(
+        &self,
+        stream: &str,
+        filters: &[&str],
+        after: u64,
+        upto: u64,
+        most: usize,
+    ) -> Result<Option<Vec<Record<M>>>, Error> {
+        if self.stream_state(stream).await?.first > after.saturating_add(1) {
+            return Ok(None);
+        }
+        let own = filters.iter().map(|&filter| filter.to_owned());
+        let bundles = filters.iter().map(|filter| bundle::subject(filter));
+        let subjects: BTreeSet<_> = own.chain(bundles).collect();
+        let wish = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: after.saturating_add(1),
+            },
+            // Bundles may hold some.
+            filter_subjects: subjects.into_iter().collect(),
+            ..wish("")
+        };
+        let mut records: Vec<Record<M>> = Vec::new();
+        scan(self, stream, wish, |message, info| {
+            if info.stream_sequence > upto || records.len() > most {
+                return false;
+            }
+            let held = follow::records(message).into_iter();
+            let meant = |record: &Record<M>| {
+                let mut filters = filters.iter();
+                filters.any(|filter| bundle::means(filter, &record.subject))
+            };
+            records.extend(held.filter(meant));
+            info.stream_sequence < upto
+        })
+        .await?;
+        Ok((records.len() <= most).then_some(records))
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn request(question: &Question, stream_usage: bool) -> Value {
     }
     messages.extend(question.messages.iter().map(|message| json!(message)));
     let mut request = json!({ "model": question.model, "messages": messages, "stream": true });
+    if let Some(effort) = question.effort {
+        request["reasoning_effort"] = json!(effort);
+    }
     if stream_usage {
         request["stream_options"] = json!({ "include_usage": true });
     }
@@ -138,11 +141,13 @@ mod tests {
                 role: Role::User,
                 content: "hi".into(),
             }],
+            effort: Some("low"),
         };
         let expected = json!({
             "model": "m",
             "messages": [{ "role": "system", "content": "be brief" }, { "role": "user", "content": "hi" }],
             "stream": true,
+            "reasoning_effort": "low",
             "stream_options": { "include_usage": true },
         });
         assert_eq!(request(&question, true), expected);

@@ -20,6 +20,9 @@ pub(super) fn request(question: &Question) -> Value {
     if !question.system.is_empty() {
         request["instructions"] = json!(question.system);
     }
+    if let Some(effort) = question.effort {
+        request["reasoning"] = json!({ "effort": effort });
+    }
     request
 }
 
@@ -168,12 +171,14 @@ mod tests {
                 role: Role::User,
                 content: "hi".into(),
             }],
+            effort: Some("low"),
         };
         let expected = json!({
             "model": "m",
             "instructions": "be brief",
             "input": [{ "role": "user", "content": "hi" }],
             "stream": true,
+            "reasoning": { "effort": "low" },
             "store": false,
         });
         assert_eq!(request(&question), expected);

@@ -1,6 +1,5 @@
 //! Stopping answers that are being made.
 
-use proto::{subject, v1::Turn};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,9 +39,9 @@ pub(in crate::methods) async fn stop_all(
     let seen = call.gateway.runs().of(agent, session_key);
     // By name as well: a cancel by name also means a turn that has not begun yet.
     for run in &seen {
-        cancel(call, agent, session_key, &run.turn_id).await?;
+        turns::cancel(&call.gateway, agent, session_key, &run.turn_id).await?;
     }
-    cancel(call, agent, session_key, "*").await?;
+    turns::cancel(&call.gateway, agent, session_key, "*").await?;
     Ok(seen.into_iter().map(|run| run.id).collect())
 }
 
@@ -59,25 +58,29 @@ pub(in crate::methods) async fn stop_one(
         .find(run_id)
         .map(|(run, agent, key)| (run, agent.to_owned(), key.to_owned()));
     let Some((Running { id, turn_id }, its_agent, its_key)) = seen else {
-        // Not seen here, perhaps elsewhere: told to whoever runs it, and not claimed to be stopped.
-        for turn_id in [run_id, &turns::turn_id(run_id)] {
-            cancel(call, agent, session_key, turn_id).await?;
-        }
-        return Ok(Vec::new());
+        return stop_unseen(call, agent, session_key, run_id).await;
     };
     if its_key != session_key && call.client.grant.protocol < 4 {
         return Err(Refusal::Invalid("runId does not match sessionKey".into()));
     }
-    cancel(call, &its_agent, &its_key, &turn_id).await?;
+    turns::cancel(&call.gateway, &its_agent, &its_key, &turn_id).await?;
     Ok(vec![id])
 }
 
-async fn cancel(call: &Call, agent: &str, session_key: &str, turn: &str) -> Result<(), Refusal> {
-    let turn = Turn {
-        agent: agent.to_owned(),
-        session_key: session_key.to_owned(),
-        cancel: turn.to_owned(),
-        ..Turn::default()
-    };
-    Ok(call.gateway.bus.tell(subject::CANCEL, &turn).await?)
+/// Stops a run that began before this replica: by its name, which whoever runs it knows.
+async fn stop_unseen(
+    call: &Call,
+    agent: &str,
+    session_key: &str,
+    run_id: &str,
+) -> Result<Vec<String>, Refusal> {
+    let mut runs = false;
+    for turn_id in [run_id, &turns::turn_id(run_id)] {
+        // Before it is stopped: a run that was stopped has ended.
+        let told = turns::outcome(&call.gateway.bus, turn_id).await;
+        runs |= told.is_ok_and(|told| told.known && told.end.is_none());
+        turns::cancel(&call.gateway, agent, session_key, turn_id).await?;
+    }
+    // Not claimed to be stopped where nobody knows of it.
+    Ok(runs.then(|| run_id.to_owned()).into_iter().collect())
 }

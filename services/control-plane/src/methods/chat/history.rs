@@ -55,9 +55,10 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
         return Err(Refusal::Invalid(why));
     }
     let offset = params.offset.unwrap_or(0).min(MOST_SKIPPED);
+    let session_key = key.to_string();
     let request = HistoryRequest {
-        agent,
-        session_key: key.to_string(),
+        agent: agent.clone(),
+        session_key: session_key.clone(),
         ..HistoryRequest::default()
     };
     let set = call.gateway.set_of(&request.agent, &request.session_key);
@@ -84,6 +85,9 @@ pub(crate) async fn history(call: &Call, params: History) -> Result<Value, Refus
         answer["pendingInputs"] = json!({"items": [], "total": 0});
         answer["hasMore"] = more.into();
         answer["totalMessages"] = told.total.into();
+        if let Some((run_id, text)) = call.gateway.runs().in_flight(&agent, &session_key) {
+            answer["inFlightRun"] = json!({"runId": run_id, "text": text});
+        }
         if more {
             answer["nextOffset"] = next.into();
         }

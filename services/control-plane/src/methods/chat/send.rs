@@ -6,17 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::Call, abort, meant};
+use super::{super::Call, abort, check_key, check_size, meant, no_attachments};
 use crate::{
     refusal::Refusal,
     schema::Text,
     turns::{self, Ask, Standing},
 };
-
-/// Longest message, in bytes.
-const MAX_MESSAGE_BYTES: usize = 512 * 1024;
-/// Longest idempotency key, in bytes.
-const MAX_KEY_BYTES: usize = 256;
 
 /// A message. Open: what the reference has besides changes how an agent works, and none of ours knows it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +36,7 @@ struct Attachment {
 
 /// Stores the message and says under which name its answer will be told: the idempotency key.
 pub(crate) async fn send(call: &Call, params: Send) -> Result<Value, Refusal> {
+    check_key(call, &params.idempotency_key)?;
     check(&params)?;
     let (agent, key) = meant(call, &params.session_key, params.agent_id.as_deref())?;
     let session_key = key.to_string();
@@ -77,20 +73,10 @@ pub(crate) async fn send(call: &Call, params: Send) -> Result<Value, Refusal> {
 fn check(params: &Send) -> Result<(), Refusal> {
     let invalid = |why: String| Err(Refusal::Invalid(why));
     let attachments = params.attachments.as_deref().unwrap_or_default();
-    if params.idempotency_key.len() > MAX_KEY_BYTES {
-        return invalid(format!(
-            "invalid chat.send params: at /idempotencyKey: must NOT have more than {MAX_KEY_BYTES} characters"
-        ));
-    }
     if params.message.trim().is_empty() && attachments.is_empty() {
         return invalid("message or attachment required".into());
     }
-    if params.message.len() > MAX_MESSAGE_BYTES {
-        let size = params.message.len();
-        return invalid(format!(
-            "message too long: {size} bytes; at most {MAX_MESSAGE_BYTES} are taken"
-        ));
-    }
+    check_size(&params.message)?;
     for (n, attachment) in attachments.iter().enumerate() {
         let name = attachment
             .file_name
@@ -109,9 +95,7 @@ fn check(params: &Send) -> Result<(), Refusal> {
         }
     }
     if !attachments.is_empty() {
-        return invalid(
-            "attachments are not taken by this version; send the text without them".into(),
-        );
+        return Err(no_attachments());
     }
     Ok(())
 }
@@ -140,7 +124,8 @@ mod tests {
             "message or attachment required"
         );
         assert!(
-            why(|p| p["message"] = json!("x".repeat(MAX_MESSAGE_BYTES + 1))).contains("too long")
+            why(|p| p["message"] = json!("x".repeat(super::super::MAX_MESSAGE_BYTES + 1)))
+                .contains("too long")
         );
         let file =
             |content: &str| json!([{"type": "image", "fileName": "a.png", "content": content}]);
