@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "rows",
         "session_settings",
         "agents",
+        "jobs",
     ]
     .map(|name| format!("openclaw/gateway/v1/{name}.proto"));
     for file in &files {
@@ -48,9 +49,52 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out.join("messages.rs"),
         format!("every_message! {{ {} }}\n", messages.join(" ")),
     )?;
-    tonic_prost_build::configure()
+    let mut builder = tonic_prost_build::configure()
         .build_client(true)
-        .build_server(true)
-        .compile_fds(set)?;
+        .build_server(true);
+    for name in SHOWN {
+        let of_wire = "#[derive(serde::Serialize)] #[serde(rename_all = \"camelCase\")]";
+        builder = builder.type_attribute(format!("{PACKAGE}.{name}"), of_wire);
+    }
+    for (field, kind) in NAMED {
+        let by_name = format!("#[serde(serialize_with = \"crate::named::{kind}\")]");
+        builder = builder.field_attribute(format!("{PACKAGE}.{field}"), by_name);
+    }
+    builder.compile_fds(set)?;
     Ok(())
 }
+
+const PACKAGE: &str = "openclaw.gateway.v1";
+
+/// Answers of the admin API that the WebSocket gives too, as JSON.
+const SHOWN: [&str; 21] = [
+    "Address",
+    "Connection",
+    "ConnectionLine",
+    "ConnectionsReply",
+    "DeadDone",
+    "DeadFailure",
+    "DeadLetter",
+    "DeadListReply",
+    "PairingEntry",
+    "PairingListReply",
+    "Queue",
+    "QueueDepth",
+    "QueuesReply",
+    "Scheduled",
+    "SchedulesReply",
+    "SendReply",
+    "Step",
+    "TraceReply",
+    "UnknownListReply",
+    "UnknownSend",
+    "Walk",
+];
+
+/// Their fields of an enum, written by name.
+const NAMED: [(&str, &str); 4] = [
+    ("Address.kind", "conversation_kind"),
+    ("Connection.state", "connection_state"),
+    ("UnknownSend.state", "intent_state"),
+    ("Walk.end", "walk_end"),
+];

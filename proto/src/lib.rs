@@ -17,6 +17,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 #[cfg(test)]
 mod golden;
 pub mod id;
+mod named;
 pub mod priority;
 pub mod session;
 pub mod subject;

@@ -155,6 +155,10 @@ pub const ENDS: [&str; 5] = [
 pub const LIVE_INJECTED: &str = "live.event.injected.>";
 /// All events of sends of which nobody knows whether they arrived.
 pub const UNSURE: &str = "event.unsure.>";
+/// What died, republished.
+pub const LIVE_DEAD: &str = "live.event.dead.>";
+/// What may or may not have arrived, republished.
+pub const LIVE_UNSURE: &str = "live.event.unsure.>";
 /// All deltas.
 pub const LIVE_DELTAS: &str = "live.delta.>";
 /// Where a running turn is told to stop, at once, before its cancelling turn arrives.

@@ -29,6 +29,7 @@ mod canvas;
 mod channels;
 mod chat;
 mod claims;
+mod cron;
 mod crowd;
 mod device;
 mod devices;
@@ -40,6 +41,7 @@ mod identity;
 mod methods;
 mod nodes;
 mod offers;
+mod ops;
 mod page;
 mod pairing;
 mod replicas;
@@ -50,6 +52,7 @@ mod secret;
 mod services;
 mod sessions;
 mod tls;
+mod wake;
 
 /// The shared secret of every gateway here.
 const TOKEN: &str = "token-of-the-test-gateway-0123456789";

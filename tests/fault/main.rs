@@ -1,5 +1,6 @@
 //! Whatever is killed, stopped, cut, refused or full: nothing lost, nothing out of order, nothing twice.
 
+mod cron;
 mod disk;
 mod killed;
 mod mount;

@@ -47,7 +47,8 @@ impl Nats {
     /// # Panics
     /// Like [`Nats::start`].
     pub fn start_with(extra: &str) -> Self {
-        Self::launch(None, "sync_interval: always", extra)
+        // As much as it likes: how full this disk is says nothing of what is tested.
+        Self::launch(None, "sync_interval: always\nmax_file_store: 64GB", extra)
     }
 
     /// Starts one that keeps its data in `store`, with these lines in its section `jetstream`.

@@ -13,16 +13,17 @@ use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::gateway::Gateway;
-use connections::Connections;
-use dead::Dead;
+pub(crate) use connections::{Connections, known};
+pub(crate) use dead::Dead;
+pub(crate) use journey::Journeys;
+pub(crate) use pairing::People;
+pub(crate) use queues::Queues;
+pub(crate) use send::Sending;
+pub(crate) use unknown::Unknown;
+
 use devices::Devices;
 use guard::Guarded;
-use journey::Journeys;
-use pairing::People;
-use queues::Queues;
-use send::Sending;
 use sessions::Sessions;
-use unknown::Unknown;
 
 mod alive;
 mod code;

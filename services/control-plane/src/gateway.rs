@@ -16,6 +16,7 @@ use crate::{
     awaited::Awaited,
     canvas::Canvas,
     clients::Clients,
+    cron,
     devices::Devices,
     gate::Gate,
     handshake::Secret,
@@ -79,6 +80,8 @@ impl Gateway {
         config: Config,
         records: Records,
     ) -> Result<Self, String> {
+        cron::schedule::zone(&config.cron.time_zone)
+            .map_err(|why| format!("gateway.cron.time_zone: {why}"))?;
         Ok(Self {
             bus: ctx.bus.clone(),
             stop: ctx.stop.clone(),

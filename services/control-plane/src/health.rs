@@ -20,9 +20,11 @@ use crate::{
     gateway::{Gateway, VERSION},
     sessions::row::Extras,
 };
+use beat::Beat;
 pub(crate) use channels::{account, label};
 use channels::{channels, looks};
 
+mod beat;
 mod channels;
 
 /// How often everybody hears how the gateway does, changed or not.
@@ -60,6 +62,7 @@ struct Facts {
     sessions: u64,
     recent: Vec<Value>,
     agent: String,
+    heartbeat: Beat,
     uptime_ms: u64,
     took_ms: u64,
 }
@@ -182,6 +185,7 @@ async fn refresh(gateway: &Gateway, facts: &mut Facts, tell: bool) {
             "sessions not known"
         ),
     }
+    facts.heartbeat = Beat::now(gateway).await;
     facts.uptime_ms = gateway.uptime_ms();
     facts.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let version = gateway.health.now().version + u64::from(tell);
@@ -211,16 +215,13 @@ impl Facts {
             .map(|row| json!({"key": row["key"], "updatedAt": row["updatedAt"], "age": row["age"]}))
             .collect();
         let sessions = json!({"path": "ledger", "count": self.sessions, "recent": recent});
-        let mut heartbeat = no_heartbeat();
-        heartbeat["prompt"] = "".into();
-        heartbeat["target"] = "none".into();
-        heartbeat["ackMaxChars"] = 0.into();
+        let heartbeat = self.heartbeat.full();
         let (channels, order, labels) = channels(self.connections.values());
         json!({
             "ok": true, "ts": now_ms, "durationMs": self.took_ms,
             "plugins": {"loaded": [], "errors": [], "unavailable": []},
             "channels": channels, "channelOrder": order, "channelLabels": labels,
-            "heartbeatSeconds": 0, "defaultAgentId": self.agent,
+            "heartbeatSeconds": self.heartbeat.seconds(), "defaultAgentId": self.agent,
             "agents": [{"agentId": self.agent, "isDefault": true, "heartbeat": heartbeat, "sessions": sessions}],
             "sessions": sessions,
         })
@@ -228,7 +229,7 @@ impl Facts {
 
     fn status(&self) -> Value {
         let recent = &self.recent;
-        let mut heartbeat = no_heartbeat();
+        let mut heartbeat = self.heartbeat.short();
         heartbeat["agentId"] = self.agent.as_str().into();
         let (_, order, labels) = channels(self.connections.values());
         let summary: Vec<_> = order
@@ -246,10 +247,6 @@ impl Facts {
             },
         })
     }
-}
-
-fn no_heartbeat() -> Value {
-    json!({"enabled": false, "every": "0m", "everyMs": null})
 }
 
 #[cfg(test)]

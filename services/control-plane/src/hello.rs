@@ -41,6 +41,9 @@ const EVENTS: &[&str] = &[
     "sessions.changed",
     "session.message",
     "events.resumed",
+    "heartbeat",
+    "cron",
+    crate::news::EVENT,
 ];
 
 #[derive(Serialize)]

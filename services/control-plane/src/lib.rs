@@ -21,6 +21,7 @@ mod canvas;
 mod client;
 mod clients;
 mod connection;
+mod cron;
 mod cursor;
 mod devices;
 mod gate;
@@ -34,6 +35,7 @@ mod listen;
 mod live;
 mod meter;
 mod methods;
+mod news;
 mod nodes;
 mod once;
 mod outbox;
@@ -119,6 +121,10 @@ pub struct Config {
     pub canvas_folder: PathBuf,
     /// Whether nodes of protocol 3 wait until an operator approves what they can do, as those of protocol 4 always do.
     pub old_nodes_wait: bool,
+    /// Jobs by the clock.
+    pub cron: cron::settings::Cron,
+    /// The agent looks around by itself.
+    pub heartbeat: cron::settings::Heartbeat,
 }
 
 impl Default for Config {
@@ -150,6 +156,8 @@ impl Default for Config {
             canvas_url: String::new(),
             canvas_folder: "canvas".into(),
             old_nodes_wait: false,
+            cron: cron::settings::Cron::default(),
+            heartbeat: cron::settings::Heartbeat::default(),
         }
     }
 }
@@ -259,6 +267,11 @@ pub async fn serve(
             Ok(())
         },
         sessions::keep_up(&gateway),
+        async {
+            news::keep(&gateway).await;
+            Ok(())
+        },
+        async { cron::keep(&gateway).await.context("jobs by the clock") },
         admin::serve(&gateway, admin),
     )?;
     Ok(())

@@ -26,12 +26,15 @@ mod agents;
 mod channels;
 mod chat;
 mod commands;
+mod cron;
 mod devices;
 mod models;
 mod nodes;
+mod ops;
 mod sessions;
 mod system;
 mod voice;
+mod wake;
 
 /// A method that is served.
 #[derive(Clone, Copy)]
@@ -84,12 +87,15 @@ const FAMILIES: &[&[Method]] = &[
     channels::METHODS,
     chat::METHODS,
     commands::METHODS,
+    cron::METHODS,
     models::METHODS,
-    nodes::METHODS,
     devices::METHODS,
+    nodes::METHODS,
+    ops::METHODS,
     sessions::METHODS,
     system::METHODS,
     voice::METHODS,
+    wake::METHODS,
 ];
 
 /// Every method by its name.

@@ -44,6 +44,8 @@ pub(crate) struct Ask {
     pub(crate) reply_to: String,
     /// The text is for the agent even where it looks like a command.
     pub(crate) literal: bool,
+    /// What was said before in the session is no context.
+    pub(crate) fresh: bool,
     /// Who asks; trusted as the operator.
     pub(crate) sender: Sender,
     /// Where the answer is sent besides being told to clients; `None` where nobody waits on a platform.
@@ -111,6 +113,7 @@ impl Ask {
             allowed_ms: self
                 .allowed
                 .map_or(0, |allowed| i64::try_from(allowed.as_millis()).unwrap_or(0)),
+            fresh: self.fresh,
         };
         Inbound {
             id: id::of_event(&dedupe_key),

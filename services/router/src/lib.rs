@@ -169,9 +169,12 @@ impl Router {
                 if let Some(sender) = &mut inbound.sender {
                     sender.set_trust(trust);
                 }
-                let mut session = seen
-                    .session
-                    .unwrap_or_else(|| self.begin(seen.blind, now_ms));
+                let mut session = match &inbound.wish {
+                    Some(wish) if wish.fresh => Session::begin(now_ms),
+                    _ => seen
+                        .session
+                        .unwrap_or_else(|| self.begin(seen.blind, now_ms)),
+                };
                 settings::prefer(&set, &mut session);
                 route::route(
                     &self.config,

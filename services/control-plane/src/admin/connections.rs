@@ -18,12 +18,12 @@ use super::code::{Code, failed};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The bucket `connections`, and the processes behind it.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     bus: Bus,
 }
 
 impl Connections {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

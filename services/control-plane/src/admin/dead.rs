@@ -19,7 +19,7 @@ const PAGE: (u32, u32) = (50, 1000);
 const AT_ONCE: usize = 200;
 
 /// The stream `DEAD`.
-pub(super) struct Dead {
+pub(crate) struct Dead {
     bus: Bus,
 }
 
@@ -31,7 +31,7 @@ enum Deed {
 }
 
 impl Dead {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

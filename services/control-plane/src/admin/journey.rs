@@ -17,12 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ABOUT_BYTES: usize = 512;
 
 /// The ways of messages.
-pub(super) struct Journeys {
+pub(crate) struct Journeys {
     bus: Bus,
 }
 
 impl Journeys {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 }

@@ -19,12 +19,12 @@ const LETTERS: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const LETTERS_OF_A_CODE: usize = 8;
 
 /// People in the bucket `people`: `ask.<code>` who asked, `ok.<platform>.<account>.<hash>` who was let in.
-pub(super) struct People {
+pub(crate) struct People {
     bus: Bus,
 }
 
 impl People {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

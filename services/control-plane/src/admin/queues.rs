@@ -10,12 +10,12 @@ use super::code::failed;
 const WHOLE: [&str; 3] = ["LATER", "DEAD", "EVENT"];
 
 /// The streams.
-pub(super) struct Queues {
+pub(crate) struct Queues {
     bus: Bus,
 }
 
 impl Queues {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

@@ -29,12 +29,12 @@ const LISTED: (u32, u32) = (100, 1000);
 
 /// The way out, for operators.
 #[derive(Clone)]
-pub(super) struct Sending {
+pub(crate) struct Sending {
     bus: Bus,
 }
 
 impl Sending {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

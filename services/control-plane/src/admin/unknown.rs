@@ -25,12 +25,12 @@ const KEPT_MS: i64 = 3 * 24 * 60 * 60 * 1000;
 const AT_ONCE: usize = 32;
 
 /// The bucket `intents`, as far as a person has to decide about it.
-pub(super) struct Unknown {
+pub(crate) struct Unknown {
     bus: Bus,
 }
 
 impl Unknown {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(crate) fn new(bus: Bus) -> Self {
         Self { bus }
     }
 

@@ -41,11 +41,17 @@ pub enum Bucket {
     Sessions,
     /// Agents that operators made.
     Agents,
+    /// Jobs that run by the clock.
+    Jobs,
+    /// What became of runs of jobs, 30 days.
+    Runs,
+    /// What agents look at with their next heartbeat, and the last one.
+    Heartbeats,
 }
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Owners,
         Self::Intents,
         Self::Connections,
@@ -57,6 +63,9 @@ impl Bucket {
         Self::Sessions,
         Self::Agents,
         Self::Canvas,
+        Self::Jobs,
+        Self::Runs,
+        Self::Heartbeats,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -72,6 +81,9 @@ impl Bucket {
             Self::Nodes => "nodes",
             Self::Sessions => "sessions",
             Self::Agents => "agents",
+            Self::Jobs => "jobs",
+            Self::Runs => "runs",
+            Self::Heartbeats => "heartbeats",
         }
     }
 
@@ -84,7 +96,18 @@ impl Bucket {
         match self {
             Self::Intents => Duration::from_secs(3 * 24 * 60 * 60),
             Self::Sends => Duration::from_secs(7 * 24 * 60 * 60),
+            Self::Runs => Duration::from_secs(30 * 24 * 60 * 60),
             _ => Duration::ZERO,
+        }
+    }
+
+    /// What it may grow to, in bytes. The server sets that much aside, so it is no more than is needed.
+    pub(crate) fn most_bytes(self) -> i64 {
+        const MIB: i64 = 1024 * 1024;
+        match self {
+            Self::Jobs | Self::Runs => 64 * MIB,
+            Self::Heartbeats => 8 * MIB,
+            _ => 256 * MIB,
         }
     }
 }
@@ -218,8 +241,28 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`]. Records that are not of this type are left out.
     pub async fn all<M: Message + Default>(&self) -> Result<Vec<(String, M, u64)>, Error> {
+        self.read(self.reader()).await
+    }
+
+    /// All records whose keys begin with `prefix` and a dot, as [`Store::all`].
+    ///
+    /// # Errors
+    /// As [`Store::all`], and [`Error::Invalid`] for a prefix that is no key.
+    pub async fn under<M: Message + Default>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, M, u64)>, Error> {
+        let filter = format!("{}.>", self.subject(prefix)?);
+        let stream = self.bucket.stream();
+        self.read(Reader::new(&self.bus, &stream, &filter, Begin::Newest))
+            .await
+    }
+
+    async fn read<M: Message + Default>(
+        &self,
+        mut reader: Reader,
+    ) -> Result<Vec<(String, M, u64)>, Error> {
         let mut records = Vec::new();
-        let mut reader = self.reader();
         for _ in 0..reader.open().await? {
             let message = reader.next().await;
             let Ok(info) = message.info() else { continue };

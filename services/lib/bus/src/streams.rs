@@ -177,7 +177,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         subjects: vec![format!("$KV.{}.>", bucket.name())],
         max_age: bucket.lifetime(),
         max_messages_per_subject: 1,
-        max_bytes: 256 * MIB,
+        max_bytes: bucket.most_bytes(),
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_direct: true,
