@@ -3,6 +3,7 @@
 mod answered;
 mod deployed;
 mod journey;
+mod pages;
 mod pairing;
 mod private;
 mod refused;

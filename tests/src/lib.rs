@@ -1,5 +1,6 @@
 //! The harness: real servers, fake platforms, a fake model, and waiting for states.
 
+pub mod browser;
 pub mod chaos;
 pub mod eventually;
 pub mod gateway;

@@ -1,4 +1,4 @@
-//! The WebChat page, built into the program.
+//! The gateway's page, chat and operator views, built into the program.
 
 use std::sync::LazyLock;
 
@@ -36,6 +36,7 @@ const FILES: &[File] = &[
     file!("icon.svg", DRAWING),
     file!("messages.css", STYLE),
     file!("style.css", STYLE),
+    file!("views.css", STYLE),
     file!("app.js", SCRIPT),
     file!("composer.js", SCRIPT),
     file!("connection.js", SCRIPT),
@@ -46,8 +47,21 @@ const FILES: &[File] = &[
     file!("keep.js", SCRIPT),
     file!("log.js", SCRIPT),
     file!("markdown.js", SCRIPT),
+    file!("parts.js", SCRIPT),
     file!("prose.js", SCRIPT),
     file!("status.js", SCRIPT),
+    file!("view.js", SCRIPT),
+    file!("view-channels.js", SCRIPT),
+    file!("view-dead.js", SCRIPT),
+    file!("view-jobs.js", SCRIPT),
+    file!("view-later.js", SCRIPT),
+    file!("view-log.js", SCRIPT),
+    file!("view-pairing.js", SCRIPT),
+    file!("view-queues.js", SCRIPT),
+    file!("view-sessions.js", SCRIPT),
+    file!("view-trace.js", SCRIPT),
+    file!("view-unknown.js", SCRIPT),
+    file!("views.js", SCRIPT),
 ];
 
 /// A name for the bytes of each file, in the order of [`FILES`].

@@ -9,6 +9,7 @@ import { Approval, Gate } from "./gate.js";
 import * as keep from "./keep.js";
 import { Log } from "./log.js";
 import { Status } from "./status.js";
+import { Views } from "./views.js";
 
 const PAGE_LINES = 60;
 const REFRESH_MS = 700;
@@ -42,6 +43,7 @@ const status = new Status(document, { again: () => connection.tryNow() });
 const gate = new Gate(find("#gate"), find(".page"), { token: offer, claim: redeem });
 const approval = new Approval(find("#approval"), find(".page"));
 const connection = new Connection({ state: stateChanged, hello: greeted, event: happened, gap: () => refreshSoon() });
+const views = new Views(document, connection, { shown });
 
 start();
 
@@ -50,7 +52,6 @@ function start() {
   const unsent = keep.loadUnsent(sessionName);
   if (unsent.length > 0) conversation.restore(unsent);
   composer.text = keep.loadDraft(sessionName);
-  find("#session").textContent = sessionName === "main" ? "" : sessionName;
   find("#earlier").addEventListener("click", loadEarlier);
   find("#again").addEventListener("click", () => {
     find("#details").hidePopover?.();
@@ -60,14 +61,32 @@ function start() {
   for (const button of document.querySelectorAll("#empty button")) {
     button.addEventListener("click", () => suggest(button.textContent));
   }
-  addEventListener("hashchange", () => location.reload());
+  addEventListener("hashchange", moved);
+  views.show(address.params);
   document.addEventListener("visibilitychange", () => document.hidden || title(false));
   window.visualViewport?.addEventListener("resize", fit);
   setInterval(watch, 5_000);
   const token = address.token || keep.loadToken();
   if (address.claim) connection.offerClaim(address.claim);
   else connection.offerToken(token);
-  if (token && matchMedia("(hover: hover)").matches) composer.focus();
+  if (token && !find(".middle").hidden && matchMedia("(hover: hover)").matches) composer.focus();
+}
+
+// Another session, or a token, is another page; another view is not.
+function moved() {
+  const next = new URLSearchParams(location.hash.slice(1));
+  if (next.has("token") || next.has("claim") || (!next.has("view") && (next.get("session") || "main") !== sessionName)) location.reload();
+  else views.show(next);
+}
+
+// A view takes the place of the chat, or gives it back.
+function shown(title) {
+  find("#view").hidden = !title;
+  find(".middle").hidden = find(".foot").hidden = Boolean(title);
+  find("#session").textContent = title || (sessionName === "main" ? "" : sessionName);
+  find(".skip").hidden = Boolean(title);
+  document.title = title ? `${title} · OpenClaw` : "OpenClaw";
+  if (!title) follow.jump(false);
 }
 
 function offer(token, onThisDevice) {
@@ -109,8 +128,9 @@ async function greeted(hello, resumed) {
   keep.keepToken(connection.token, remember || connection.ownToken);
   if (gate.open) {
     gate.hide();
-    composer.focus();
+    if (!find(".middle").hidden) composer.focus();
   }
+  views.greeted();
   const {
     mainSessionKey = "agent:main:main",
     defaultAgentId = "main",
@@ -131,6 +151,7 @@ async function greeted(hello, resumed) {
 }
 
 function happened(name, payload) {
+  views.hear(name, payload);
   if (name !== "chat" || (payload.sessionKey !== sessionKey && payload.sessionKey !== sessionName)) return;
   const known = conversation.entries.length;
   const { foreign, ended } = conversation.hear(payload, Date.now());
@@ -277,7 +298,7 @@ function announce(runId) {
 }
 
 function title(news) {
-  document.title = news ? "● OpenClaw" : "OpenClaw";
+  document.title = document.title.replace(/^● /, "").replace(/^/, news ? "● " : "");
 }
 
 function suggest(text) {

@@ -12,7 +12,9 @@ import { newId, signConnect } from "./device.js";
 
 const CLIENT = { id: "webchat-ui", displayName: "WebChat", version: "1.0.0", mode: "webchat" };
 const ROLE = "operator";
-const SCOPES = ["operator.read", "operator.write"];
+// Whoever has the gateway's token operates it; who was let in for less asks again for that.
+const SCOPES = ["operator.read", "operator.write", "operator.admin", "operator.pairing"];
+const FEWER_SCOPES = ["operator.read", "operator.write"];
 const HANDSHAKE_MS = 15_000;
 const REQUEST_MS = 30_000;
 const FIRST_PAUSE_MS = 800;
@@ -57,6 +59,7 @@ export class Connection {
   #withDevice = true;
   // How far we know what happened: the gateway tells what came after it when we connect again.
   #cursor = "";
+  #scopes = SCOPES;
   #on;
 
   /** `on`: { state(state), hello(payload, resumed), event(name, payload), gap() }. */
@@ -198,7 +201,7 @@ export class Connection {
       maxProtocol: 4,
       client: { ...client, timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" },
       role: ROLE,
-      scopes: SCOPES,
+      scopes: this.#scopes,
       caps: [],
       resume: this.#cursor,
       auth: this.#claim ? { bootstrapToken: this.#claim } : { token: this.#token },
@@ -244,6 +247,10 @@ export class Connection {
     if (code === "AUTH_BOOTSTRAP_TOKEN_INVALID") {
       this.#claim = "";
       return { name: "token", why: "claim", until: 0 };
+    }
+    if (code === "AUTH_SCOPE_MISMATCH" && this.#scopes === SCOPES) {
+      this.#scopes = FEWER_SCOPES;
+      return { name: "waiting", why: "", until: Date.now() };
     }
     if (code === "AUTH_SCOPE_MISMATCH") {
       return { name: "refused", why: `The gateway gives this browser less than the page needs: ${error.message}` };

@@ -4,17 +4,22 @@ const TOKEN = "openclaw.token";
 const tab = () => sessionStorage;
 const device = () => localStorage;
 
-/** Token, one-time code and session named in the address fragment; secrets leave the address bar at once. */
+/**
+ * What the address fragment names: token, one-time code, session, and the view with what is looked at in it. Secrets
+ * leave the address bar at once.
+ */
 export function fromAddress() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const token = fragment.get("token")?.trim() ?? "";
-  const claim = fragment.get("claim")?.trim().slice(0, 64) ?? "";
-  const session = fragment.get("session")?.trim().slice(0, 256) ?? "";
-  if (fragment.has("token") || fragment.has("claim")) {
-    const rest = session ? `#session=${encodeURIComponent(session)}` : "";
+  const params = new URLSearchParams(location.hash.slice(1));
+  const token = params.get("token")?.trim() ?? "";
+  const claim = params.get("claim")?.trim().slice(0, 64) ?? "";
+  const session = params.get("session")?.trim().slice(0, 256) ?? "";
+  if (params.has("token") || params.has("claim")) {
+    params.delete("token");
+    params.delete("claim");
+    const rest = params.size > 0 ? `#${params}` : "";
     history.replaceState(null, "", location.pathname + location.search + rest);
   }
-  return { token, claim, session };
+  return { token, claim, session, params };
 }
 
 /** The token that worked last, or "". */
