@@ -14,7 +14,7 @@ export class Home {
   #recorder;
   #token;
 
-  /** `installed` is the folder of the client's npm package, `recorder` the port that it is told the gateway has. */
+  /** `installed` is the folder of the client's npm package, `recorder` what it takes for the gateway. */
   constructor({ folder, installed, recorder, token }) {
     Object.assign(this, { folder });
     this.#package = path.join(installed, "node_modules", "openclaw");
@@ -38,6 +38,7 @@ export class Home {
       TMPDIR: process.env.TMPDIR ?? "/tmp",
       LANG: "C.UTF-8",
       NO_COLOR: "1",
+      OPENCLAW_GATEWAY_PORT: String(this.#recorder.port),
       OPENCLAW_GATEWAY_TOKEN: this.#token,
     };
   }

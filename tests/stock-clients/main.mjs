@@ -111,9 +111,9 @@ async function scene(gateway, client, version, play, wanted) {
   };
   const recorder = await record();
   const clientFolder = path.join(installed, version);
-  /** A machine of its own; `through` another recorder than the scene's. */
-  const home = (label, through = recorder) =>
-    new Home({ folder: path.join(own, label), installed: clientFolder, recorder: through, token: TOKEN });
+  /** A machine of its own; `through` another recorder than the scene's, or with another token. */
+  const home = (label, { through = recorder, token = TOKEN } = {}) =>
+    new Home({ folder: path.join(own, label), installed: clientFolder, recorder: through, token });
   const check = async (what, run) => {
     if (!wanted(what)) return;
     const began = Date.now();

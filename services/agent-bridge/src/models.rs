@@ -42,6 +42,20 @@ impl Models {
     }
 }
 
+/// The model of the settings alone, without a word to the provider.
+pub(crate) fn usual(provider: &str, id: &str) -> ModelsReply {
+    let usual = Model {
+        id: id.into(),
+        usual: true,
+        ..Model::default()
+    };
+    ModelsReply {
+        models: vec![usual],
+        provider: provider.into(),
+        ..ModelsReply::default()
+    }
+}
+
 /// What is told of what the provider said; the model of the settings is there whatever it said.
 fn reply(provider: &str, usual: &str, said: Result<Vec<Model>, Failure>) -> ModelsReply {
     let (listed, state, why) = match said {

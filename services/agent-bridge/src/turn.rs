@@ -21,7 +21,7 @@ use crate::{
     history::Histories,
     live::Live,
     meter,
-    models::Models,
+    models::{self, Models},
     prompt,
     runs::Runs,
 };
@@ -76,6 +76,9 @@ impl Bridge {
     pub(crate) async fn models(&self, asked: &ModelsRequest) -> ModelsReply {
         let backend = self.asking.backend();
         let usual = backend.model(&self.config.model);
+        if asked.usual_only {
+            return models::usual(backend.provider(), usual);
+        }
         let now = Instant::now().into_std();
         self.models.list(backend, usual, asked.refresh, now).await
     }

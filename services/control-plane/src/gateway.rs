@@ -25,6 +25,7 @@ use crate::{
     nodes::Nodes,
     peer::{Origin, Rules},
     runs::Runs,
+    usual::Usual,
     watch::Watch,
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Gateway {
     pub(crate) agents: Agents,
     /// What was set for sessions.
     pub(crate) settings: Mirror<SessionSettings>,
+    pub(crate) usual: Usual,
     pub(crate) watch: Watch,
     pub(crate) awaited: Awaited,
     /// None where it is not served.
@@ -97,6 +99,7 @@ impl Gateway {
             nodes: Nodes::new(&ctx.bus, &config),
             agents: Agents::new(&config.default_agent, records.agents),
             settings: records.settings,
+            usual: Usual::default(),
             watch: Watch::default(),
             awaited: Awaited::default(),
             canvas: None,

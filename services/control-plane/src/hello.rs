@@ -103,11 +103,16 @@ struct Policy {
     tick_interval_ms: u128,
 }
 
-/// Methods and events are the same for all.
-static FEATURES: LazyLock<Box<RawValue>> = LazyLock::new(|| {
+/// What clients of protocol 4 may count on beyond methods: here, that `models.list` tells of the provider's models.
+const CAPABILITIES: &[&str] = &["published-model-catalog"];
+
+/// Methods and events are the same for all of a protocol: of 3, then of 4.
+static FEATURES: LazyLock<[Box<RawValue>; 2]> = LazyLock::new(|| {
     let methods: Vec<_> = methods::names().collect();
-    let features = json!({"methods": methods, "events": EVENTS});
-    serde_json::value::to_raw_value(&features).expect("texts serialise")
+    let old = json!({"methods": methods, "events": EVENTS});
+    let mut new = old.clone();
+    new["capabilities"] = json!(CAPABILITIES);
+    [old, new].map(|features| serde_json::value::to_raw_value(&features).expect("texts serialise"))
 });
 
 fn other((role, scopes, issued): &(String, Vec<String>, Issued)) -> Value {
@@ -138,7 +143,7 @@ pub(crate) fn hello(
             version: VERSION,
             conn_id: &client.id,
         },
-        features: &FEATURES,
+        features: &FEATURES[usize::from(grant.protocol >= 4)],
         snapshot: Snapshot {
             presence: gateway.presence(grant.protocol),
             health: &health.payload,

@@ -52,6 +52,7 @@ mod sessions;
 mod socket;
 mod tls;
 mod turns;
+mod usual;
 mod verdict;
 mod watch;
 mod wire;
@@ -256,6 +257,10 @@ pub async fn serve(
             if let Some(listener) = canvas_listener {
                 canvas::serve(&gateway, listener, canvas_tls).await;
             }
+            Ok(())
+        },
+        async {
+            usual::keep(&gateway).await;
             Ok(())
         },
         async {

@@ -11,7 +11,7 @@ const ELSEWHERE = "203.0.113.7";
 /** Plays the life of a device, operated from this machine. */
 export async function devices({ check, home, record, isNew, token, atEnd }) {
   const wire = await record({ from: ELSEWHERE });
-  const far = home("far", wire);
+  const far = home("far", { through: wire });
   const operator = home("operator");
   const json = async (...args) => parse(succeeded(await operator.run(...args)));
   /** Comes by with what always proves a device, until `seen` has been seen; returns that. */
@@ -93,7 +93,7 @@ export async function devices({ check, home, record, isNew, token, atEnd }) {
   }
   await check("a request can be rejected", async () => {
     const before = wire.entries.length;
-    const { details } = await visit(home("other", wire), "a refusal", () => refusal(before));
+    const { details } = await visit(home("other", { through: wire }), "a refusal", () => refusal(before));
     const rejected = succeeded(await operator.run("devices", "reject", details.requestId, "--json"));
     const { pending } = await json("devices", "list", "--json");
     assert.ok(!pending.some(({ requestId }) => requestId === details.requestId));

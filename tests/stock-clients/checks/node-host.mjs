@@ -9,7 +9,7 @@ import { parse, succeeded } from "../output.mjs";
 export async function nodeHost({ check, home, record, version, isNew, atEnd }) {
   const name = `StockNode${version.replaceAll(".", "")}`;
   const wire = await record();
-  const machine = home("machine", wire);
+  const machine = home("machine", { through: wire });
   wire.during = "node run";
   const operator = home("operator");
   const json = async (...args) => parse(succeeded(await operator.run(...args)));

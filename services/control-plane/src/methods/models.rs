@@ -29,6 +29,7 @@ struct List {
 async fn list(call: &Call, asked: List) -> Result<Value, Refusal> {
     let request = ModelsRequest {
         refresh: asked.refresh == Some(true),
+        usual_only: false,
     };
     let bus = &call.gateway.bus;
     let reply = bus.ask(subject::MODELS, &request, PATIENCE).await;

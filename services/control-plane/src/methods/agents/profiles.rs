@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{Call, identity, workspace};
-use crate::{refusal::Refusal, schema::Text};
+use crate::{refusal::Refusal, schema::Text, usual::Model};
 
 /// Most agents that operators make.
 const MOST: usize = 500;
@@ -66,10 +66,10 @@ pub(super) async fn list(call: &Call, _: IgnoredAny) -> Result<Value, Refusal> {
 /// The agents as they are known now.
 pub(in crate::methods) fn listed(call: &Call) -> Value {
     let (agents, protocol) = (&call.gateway.agents, call.client.grant.protocol);
-    let ids = agents.ids();
+    let (ids, usual) = (agents.ids(), call.gateway.usual.model());
     let entries: Vec<_> = ids
         .iter()
-        .map(|id| entry(id, agents.find(id).as_deref(), protocol))
+        .map(|id| entry(id, agents.find(id).as_deref(), usual.as_deref(), protocol))
         .collect();
     let mut answer = json!({
         "defaultId": agents.default(), "mainKey": "main", "scope": "per-sender", "agents": entries,
@@ -82,27 +82,27 @@ pub(in crate::methods) fn listed(call: &Call) -> Value {
     answer
 }
 
-fn entry(id: &str, profile: Option<&AgentProfile>, protocol: u8) -> Value {
+fn entry(id: &str, profile: Option<&AgentProfile>, usual: Option<&Model>, protocol: u8) -> Value {
     let mut entry = json!({"id": id});
-    let Some(profile) = profile else {
-        if protocol >= 4 {
-            entry["workspace"] = workspace(id).into();
-        }
-        return entry;
-    };
-    if !profile.name.is_empty() {
+    if let Some(profile) = profile.filter(|profile| !profile.name.is_empty()) {
         entry["name"] = profile.name.as_str().into();
     }
-    if protocol >= 4 {
-        entry["workspace"] = workspace(id).into();
+    // Protocol 3 knew no more.
+    if protocol < 4 {
+        return entry;
+    }
+    entry["workspace"] = workspace(id).into();
+    if let Some(profile) = profile {
         entry["createdVia"] = "operator".into();
         entry["identity"] = identity::shown(profile);
         if profile.created_at_ms > 0 {
             entry["createdAt"] = profile.created_at_ms.into();
         }
-        if !profile.model.is_empty() {
-            entry["model"] = json!({"primary": profile.model});
-        }
+    }
+    let chosen = profile.map(|profile| profile.model.as_str());
+    let chosen = chosen.filter(|model| !model.is_empty()).map(Into::into);
+    if let Some(model) = chosen.or_else(|| usual.map(Model::name)) {
+        entry["model"] = json!({"primary": model});
     }
     entry
 }
@@ -295,15 +295,18 @@ mod tests {
             ..AgentProfile::default()
         };
         assert_eq!(
-            entry("work", Some(&profile), 3),
+            entry("work", Some(&profile), None, 3),
             json!({"id": "work", "name": "Work"}),
             "its schema knows no more"
         );
-        let new = entry("work", Some(&profile), 4);
+        let new = entry("work", Some(&profile), None, 4);
         assert_eq!(
             (&new["model"], &new["createdAt"]),
             (&json!({"primary": "m"}), &json!(7))
         );
-        assert_eq!(entry("main", None, 3), json!({"id": "main"}));
+        let usual = Model::new("p", "usual");
+        assert_eq!(entry("main", None, Some(&usual), 3), json!({"id": "main"}));
+        let new = entry("main", None, Some(&usual), 4);
+        assert_eq!(new["model"], json!({"primary": "p/usual"}));
     }
 }

@@ -132,7 +132,7 @@ pub(super) async fn list(call: &Call, params: List) -> Result<Value, Refusal> {
     let more = reply.total > next;
     let mut answer = json!({
         "ts": now_ms, "path": "ledger", "count": rows.len(),
-        "defaults": {"modelProvider": null, "model": null, "contextTokens": null}, "sessions": rows,
+        "defaults": gateway.usual.defaults(), "sessions": rows,
     });
     if call.client.grant.protocol >= 4 {
         answer["totalCount"] = reply.total.into();
