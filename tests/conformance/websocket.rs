@@ -52,6 +52,7 @@ mod secret;
 mod services;
 mod sessions;
 mod tls;
+mod settings;
 mod wake;
 
 /// The shared secret of every gateway here.
@@ -87,6 +88,14 @@ impl Gateway {
     }
 
     async fn start_on(nats: Arc<Nats>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(nats, change, control_plane::Host::default()).await
+    }
+
+    async fn start_in(
+        nats: Arc<Nats>,
+        change: impl FnOnce(&mut Config),
+        host: control_plane::Host,
+    ) -> Self {
         let bus = Bus::connect(nats.settings()).await.unwrap();
         let stop = CancellationToken::new();
         let mut config = Config {
@@ -105,7 +114,7 @@ impl Gateway {
             stop: stop.clone(),
             ready,
         };
-        let serving = tokio::spawn(control_plane::serve(ctx, config, web, admin));
+        let serving = tokio::spawn(control_plane::serve_in(ctx, config, host, web, admin));
         // Until then it does not hear what other replicas tell.
         tests::eventually::eventually("the gateway serves", async || {
             (readiness.is_ready() || serving.is_finished()).then_some(())

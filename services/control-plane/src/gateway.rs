@@ -7,8 +7,10 @@ use std::{
 };
 
 use bus::{Bus, Mirror};
+use chassis::clock::now_ms;
 use proto::v1::{AgentProfile, SessionSettings};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     Config,
@@ -21,6 +23,7 @@ use crate::{
     gate::Gate,
     handshake::Secret,
     health::Health,
+    host::Host,
     limiter::Limiter,
     nodes::Nodes,
     peer::{Origin, Rules},
@@ -49,6 +52,11 @@ pub(crate) struct Gateway {
     /// Cancelled once every client was told that the gateway stops.
     pub(crate) closing: CancellationToken,
     pub(crate) config: Config,
+    pub(crate) host: Host,
+    /// Held while the settings are compared and written.
+    pub(crate) changing_settings: tokio::sync::Mutex<()>,
+    /// Key of the hashes that clients are told: what they are told tells nothing of what was hashed.
+    pub(crate) hash_key: [u8; 32],
     pub(crate) rules: Rules,
     pub(crate) limiter: Limiter,
     /// TCP connections that have not become WebSockets.
@@ -80,12 +88,16 @@ impl Gateway {
     pub(crate) fn new(
         ctx: &chassis::Context,
         config: Config,
+        host: Host,
         records: Records,
     ) -> Result<Self, String> {
         cron::schedule::zone(&config.cron.time_zone)
             .map_err(|why| format!("gateway.cron.time_zone: {why}"))?;
         Ok(Self {
             bus: ctx.bus.clone(),
+            host,
+            changing_settings: tokio::sync::Mutex::default(),
+            hash_key: random_key(),
             stop: ctx.stop.clone(),
             closing: CancellationToken::new(),
             rules: Rules::new(&config)?,
@@ -127,8 +139,20 @@ impl Gateway {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When it started, as RFC 3339 writes it.
+    pub(crate) fn began_at(&self) -> String {
+        let uptime_ms = i64::try_from(self.uptime_ms()).unwrap_or(i64::MAX);
+        chassis::clock::rfc3339(now_ms().saturating_sub(uptime_ms))
+    }
+
     /// Milliseconds since it started.
     pub(crate) fn uptime_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// 244 bits that nobody guesses.
+fn random_key() -> [u8; 32] {
+    let (one, other) = (Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes());
+    std::array::from_fn(|at| if at < 16 { one[at] } else { other[at - 16] })
 }

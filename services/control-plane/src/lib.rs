@@ -29,6 +29,7 @@ mod gateway;
 mod handshake;
 mod health;
 mod hello;
+mod host;
 mod http;
 mod limiter;
 mod listen;
@@ -57,6 +58,7 @@ mod verdict;
 mod watch;
 mod wire;
 
+pub use host::Host;
 /// The JSON Schema of the whole protocol: frames, methods with what they take and give, events.
 pub use schema::document as protocol;
 
@@ -166,11 +168,11 @@ impl Default for Config {
 /// A token shorter than this is easily guessed.
 const SHORT_TOKEN_CHARS: usize = 16;
 
-/// Serves until told to stop.
+/// Serves until told to stop, in the process `host`.
 ///
 /// # Errors
 /// When an address is taken or the settings are unsafe; the message says what to do.
-pub async fn run(ctx: chassis::Context, mut config: Config) -> anyhow::Result<()> {
+pub async fn run(ctx: chassis::Context, mut config: Config, host: Host) -> anyhow::Result<()> {
     secret::read_into(&mut config)?;
     let at = SocketAddr::new(config.bind, config.port);
     check(&config, at, config.admin_listen)?;
@@ -180,20 +182,35 @@ pub async fn run(ctx: chassis::Context, mut config: Config) -> anyhow::Result<()
     let admin = TcpListener::bind(config.admin_listen)
         .await
         .with_context(|| format!("{} is taken; set gateway.admin_listen", config.admin_listen))?;
-    serve(ctx, config, web, admin).await
+    serve_in(ctx, config, host, web, admin).await
 }
 
-/// Serves on listeners that are open already, for whoever has to know the ports.
+/// Serves on listeners that are open already, for whoever has to know the ports, in a process of which nothing is known.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn serve(
     ctx: chassis::Context,
+    config: Config,
+    web: TcpListener,
+    admin: TcpListener,
+) -> anyhow::Result<()> {
+    serve_in(ctx, config, Host::default(), web, admin).await
+}
+
+/// As [`serve`], in the process `host`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve_in(
+    ctx: chassis::Context,
     mut config: Config,
+    host: Host,
     web: TcpListener,
     admin: TcpListener,
 ) -> anyhow::Result<()> {
     secret::read_into(&mut config)?;
+    host.scrub.hide([config.token.clone()]);
     let (web_at, admin_at) = (web.local_addr()?, admin.local_addr()?);
     check(&config, web_at, admin_at)?;
     let tls = tls::prepare(&config)?;
@@ -208,7 +225,7 @@ pub async fn serve(
     let canvas = canvas::begin(&ctx.bus, &mut config, tls.is_some()).await?;
     let (canvas, canvas_listener) = canvas.unzip();
     let canvas_tls = tls.as_ref().map(|tls| tls.acceptor.clone());
-    let mut gateway = gateway::Gateway::new(&ctx, config, records).map_err(anyhow::Error::msg)?;
+    let mut gateway = gateway::Gateway::new(&ctx, config, host, records).map_err(anyhow::Error::msg)?;
     gateway.canvas = canvas;
     let gateway = Arc::new(gateway);
     let heard = live::Heard::begin(&gateway)

@@ -26,8 +26,10 @@ mod agents;
 mod channels;
 mod chat;
 mod commands;
+mod config;
 mod cron;
 mod devices;
+mod logs;
 mod models;
 mod nodes;
 mod ops;
@@ -87,7 +89,9 @@ const FAMILIES: &[&[Method]] = &[
     channels::METHODS,
     chat::METHODS,
     commands::METHODS,
+    config::METHODS,
     cron::METHODS,
+    logs::METHODS,
     models::METHODS,
     devices::METHODS,
     nodes::METHODS,

@@ -11,7 +11,7 @@ use crate::remote::{Options, Remote};
 use crate::servers::child;
 use crate::services::Kind;
 use crate::{
-    Settings, config, connections, dead, devices, doctor, gateway, pair, pairing, queues, send,
+    Settings, anew, config, connections, dead, devices, doctor, gateway, pair, pairing, queues, send,
     services, sessions, trace, unknown,
 };
 
@@ -20,6 +20,11 @@ pub(crate) const CONFIG_VARIABLE: &str = "OPENCLAW_CONFIG";
 
 /// Threads that work is spread over, at most: each costs memory, and few are ever busy.
 const MAX_WORKERS: usize = 4;
+
+/// Why settings are not changed from within where every service is a process of its own.
+const SEVERAL: &str = "the settings cannot be changed from here: this gateway runs as several processes, each with \
+                       settings of its own. Change them where the processes are started from (their openclaw.toml or \
+                       environment), and restart these";
 
 #[derive(Parser)]
 #[command(
@@ -160,9 +165,16 @@ fn act(line: CommandLine) -> anyhow::Result<ExitCode> {
         Ok((runtime, remote))
     };
     match line.command {
-        Command::Gateway => runtime()?.block_on(gateway::run(&home, read()?))?,
+        Command::Gateway => {
+            let book = Settings::book(file, &home, None);
+            let again = runtime()?.block_on(gateway::run(&home, book, read()?))?;
+            if again {
+                match anew::begin()? {}
+            }
+        }
         Command::Run { service, account } => {
-            runtime()?.block_on(services::run_one(service, account, &home, read()?))?;
+            let book = Settings::book(file, &home, Some(SEVERAL.to_owned()));
+            runtime()?.block_on(services::run_one(service, account, &home, book, read()?))?;
         }
         Command::Pairing { options, command } => {
             let (runtime, remote) = ask(&options)?;

@@ -4,25 +4,29 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, bail};
 use chassis::frame;
+use chassis::settings::Book;
+use chassis::shutdown::Again;
 use chassis::{log, shutdown};
+use control_plane::Host;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::home::Home;
 use crate::servers::{Access, Servers, Wanted};
 use crate::services::{self, Service};
-use crate::{Settings, greeting};
+use crate::{Settings, anew, greeting};
 
 /// Where health is answered unless the settings say otherwise.
 pub(crate) const HEALTH: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18791);
 
-/// Runs until told to stop. To be polled on the main thread: see [`Servers::start`].
+/// Runs until told to stop; true where the program is to begin anew then. To be polled on the main thread: see
+/// [`Servers::start`].
 ///
 /// # Errors
 /// When the folder, a port or a server cannot be had; the text says what to do.
-pub(crate) async fn run(home: &Home, mut settings: Settings) -> anyhow::Result<()> {
-    let _log = log::begin(&settings.log, "openclaw");
+pub(crate) async fn run(home: &Home, book: Book, mut settings: Settings) -> anyhow::Result<bool> {
+    let log = log::begin(&settings.log, "openclaw");
     let _lock = home.lock()?;
     let gateway = &mut settings.gateway;
     if gateway.token.is_empty() && gateway.token_file.as_os_str().is_empty() {
@@ -39,26 +43,36 @@ pub(crate) async fn run(home: &Home, mut settings: Settings) -> anyhow::Result<(
     let health = free("health", health, "OPENCLAW_HEALTH_ADDRESS")?;
 
     let stop = shutdown::listen().context("signals")?;
+    let again = Again::new(&stop);
+    let host = Host {
+        log: log.tail.clone(),
+        scrub: log.scrub.clone(),
+        settings: Some(book),
+        again: anew::possible().then(|| again.clone()),
+    };
+    host.hide_secrets();
+    host.scrub.hide([settings.gateway.token.clone()]);
     let wanted = Wanted {
         nats: settings.bus.urls.is_empty(),
         redis: settings.redis.url.is_empty(),
     };
     let Some(servers) = stop.run_until_cancelled(Servers::start(home, wanted)).await else {
-        return Ok(());
+        return Ok(false);
     };
     let mut servers = servers?;
     settings.reach(&servers.access);
     let outcome = tokio::select! {
-        outcome = serve(home, settings, health, wanted, &stop) => outcome,
+        outcome = serve(home, settings, host, health, wanted, &stop) => outcome,
         () = servers.keep() => Ok(()),
     };
     servers.stop().await;
-    outcome
+    outcome.map(|()| again.is_wanted())
 }
 
 async fn serve(
     home: &Home,
     settings: Settings,
+    host: Host,
     health: SocketAddr,
     wanted: Wanted,
     stop: &CancellationToken,
@@ -75,7 +89,7 @@ async fn serve(
             info!("the gateway serves");
         };
         let greet = stop.run_until_cancelled(greet);
-        tokio::join!(services::run_all(stage, services, &settings), greet);
+        tokio::join!(services::run_all(stage, services, &settings, &host), greet);
         Ok(())
     })
     .await

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chassis::settings::{Check, Mistakes, Names, load};
+use chassis::settings::{Book, Check, Mistakes, Names, load};
 use chassis::{Secret, health, log};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
 
+mod anew;
 pub mod command;
 mod config;
 mod connections;
@@ -146,6 +147,12 @@ impl Default for Media {
     }
 }
 
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
+
 impl Settings {
     /// Reads `file`, or the usual one if there is one, and the environment over it.
     ///
@@ -153,10 +160,18 @@ impl Settings {
     /// With everything that is wrong.
     pub fn read(file: Option<&Path>, home: &Home) -> Result<Self, Mistakes> {
         let usual = Self::usual_file(home);
-        let variables = std::env::vars_os();
-        let variables = variables
-            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-        load(file.or(usual.as_deref()), variables, &NAMES)
+        load(file.or(usual.as_deref()), variables(), &NAMES)
+    }
+
+    /// The settings in `file`, or in the usual one, to be looked at and changed while a process runs. `frozen` says why
+    /// they cannot be changed from there.
+    pub fn book(file: Option<&Path>, home: &Home, frozen: Option<String>) -> Book {
+        let usual = Self::usual_file(home);
+        let file = file.map(Path::to_owned).or(usual);
+        let file = file.unwrap_or_else(|| home.join(FILE));
+        // Whatever folder the process works in later.
+        let file = std::path::absolute(&file).unwrap_or(file);
+        Book::new::<Self>(file, frozen, variables().collect(), NAMES)
     }
 
     /// The settings file that is read when none is named: here, else in the data folder.

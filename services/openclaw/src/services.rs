@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use adapter::media::MediaStore;
 use anyhow::{Context as _, bail};
 use chassis::frame::{self, Stage};
+use chassis::settings::Book;
 use chassis::{log, shutdown};
 use clap::ValueEnum;
+use control_plane::Host;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -110,7 +112,7 @@ impl Service {
         })
     }
 
-    fn work(&self, ctx: chassis::Context, settings: &Settings) -> Work {
+    fn work(&self, ctx: chassis::Context, settings: &Settings, host: &Host) -> Work {
         let media = || MediaStore::new(settings.media.dir.clone(), settings.media.max_bytes);
         match self {
             Self::Router => {
@@ -118,7 +120,10 @@ impl Service {
                 Box::pin(async move { router::run(ctx, config, &redis).await })
             }
             Self::AgentBridge => Box::pin(agent_bridge::run(ctx, settings.agent.clone())),
-            Self::ControlPlane => Box::pin(control_plane::run(ctx, settings.gateway.clone())),
+            Self::ControlPlane => {
+                let host = host.clone();
+                Box::pin(control_plane::run(ctx, settings.gateway.clone(), host))
+            }
             Self::Ledger => Box::pin(ledger::run(ctx, settings.ledger.clone())),
             Self::Telegram(account) => {
                 let config = settings.telegram.get(account).cloned().unwrap_or_default();
@@ -145,11 +150,19 @@ pub(crate) async fn run_one(
     kind: Kind,
     account: Option<String>,
     home: &Home,
+    book: Book,
     mut settings: Settings,
 ) -> anyhow::Result<()> {
     let service = Service::choose(kind, account, &settings)?;
     let name = service.name();
-    let _log = log::begin(&settings.log, &name);
+    let log = log::begin(&settings.log, &name);
+    let host = Host {
+        log: log.tail.clone(),
+        scrub: log.scrub.clone(),
+        settings: Some(book),
+        again: None,
+    };
+    host.hide_secrets();
     let stop = shutdown::listen().context("signals")?;
     settings.complete(home);
     if matches!(service, Service::Ledger) {
@@ -160,7 +173,7 @@ pub(crate) async fn run_one(
     frame.health = settings.health.address_or(free)?;
     frame::run(frame, stop, |stage| async {
         let board = stage.board.clone();
-        let work = service.work(stage.context(&name), &settings);
+        let work = service.work(stage.context(&name), &settings, &host);
         drop(stage);
         if !matches!(service, Service::ControlPlane) {
             return work.await;
@@ -175,7 +188,12 @@ pub(crate) async fn run_one(
 }
 
 /// Runs all `services` until told to stop; one that ends before is started again.
-pub(crate) async fn run_all(stage: Stage, services: Vec<Service>, settings: &Settings) {
+pub(crate) async fn run_all(
+    stage: Stage,
+    services: Vec<Service>,
+    settings: &Settings,
+    host: &Host,
+) {
     let mut running = JoinSet::new();
     // All are on the board before the first begins: ready means that every one is.
     let entered: Vec<_> = services
@@ -183,7 +201,8 @@ pub(crate) async fn run_all(stage: Stage, services: Vec<Service>, settings: &Set
         .map(|service| (stage.context(&service.name()), service))
         .collect();
     for (context, service) in entered {
-        running.spawn(keep(stage.clone(), context, service, settings.clone()));
+        let (settings, host) = (settings.clone(), host.clone());
+        running.spawn(keep(stage.clone(), context, service, settings, host));
     }
     while let Some(ended) = running.join_next().await {
         if let Err(error) = ended {
@@ -192,12 +211,18 @@ pub(crate) async fn run_all(stage: Stage, services: Vec<Service>, settings: &Set
     }
 }
 
-async fn keep(stage: Stage, first: chassis::Context, service: Service, settings: Settings) {
+async fn keep(
+    stage: Stage,
+    first: chassis::Context,
+    service: Service,
+    settings: Settings,
+    host: Host,
+) {
     let name = service.name();
     let (mut context, mut pause) = (first, PAUSES.0);
     loop {
         let begun = Instant::now();
-        let outcome = service.work(context, &settings).await;
+        let outcome = service.work(context, &settings, &host).await;
         if stage.stop.is_cancelled() {
             match outcome {
                 Ok(()) => info!(service = name, "{name} stopped"),

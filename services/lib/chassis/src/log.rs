@@ -10,6 +10,14 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::settings::{Check, Mistakes};
 use crate::traces;
+use scrub::Clean;
+use tail::Keeper;
+
+pub use scrub::Scrub;
+pub use tail::{Piece, Tail};
+
+mod scrub;
+mod tail;
 
 /// Libraries that say at `info` what only their authors want to know.
 const QUIET: &str = "async_nats=warn,h2=warn,hyper=warn,opentelemetry=warn,sqlx=warn,tonic=warn";
@@ -57,10 +65,16 @@ impl Check for Config {
 
 /// Keeps logs and traces going; sends the last traces when dropped.
 #[must_use = "traces end when this is dropped"]
-#[derive(Debug)]
-pub struct Guard(#[expect(dead_code, reason = "only its drop counts")] Option<traces::Export>);
+pub struct Guard {
+    /// The last lines that were logged.
+    pub tail: Tail,
+    /// What is taken out of every line.
+    pub scrub: Scrub,
+    #[expect(dead_code, reason = "only its drop counts")]
+    export: Option<traces::Export>,
+}
 
-/// Begins to log as `service`. A second call in one process changes nothing.
+/// Begins to log as `service`. A second call in one process changes nothing, and its tail stays empty.
 ///
 /// Must be called within the tokio runtime if traces are to be exported.
 pub fn begin(config: &Config, service: &str) -> Guard {
@@ -72,26 +86,41 @@ pub fn begin(config: &Config, service: &str) -> Guard {
         Format::Human => true,
         Format::Json => false,
     };
+    let (tail, scrub) = (Tail::default(), Scrub::default());
     let lines = if human {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let to = std::io::stderr;
+        let scrub = scrub.clone();
         fmt::layer()
             .with_ansi(colours)
             .with_target(false)
-            .with_writer(std::io::stderr)
+            .with_writer(Clean { to, scrub })
             .boxed()
     } else {
+        let to = std::io::stdout;
+        let scrub = scrub.clone();
         fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
+            .with_writer(Clean { to, scrub })
             .boxed()
+    };
+    let kept = Keeper {
+        tail: tail.clone(),
+        scrub: scrub.clone(),
     };
     let traces = export.as_ref().map(traces::Export::layer);
     // Fails only if logging was begun before.
     let _ = tracing_subscriber::registry()
         .with(filter)
         .with(lines)
+        .with(kept)
         .with(traces)
         .try_init();
-    Guard(export)
+    Guard {
+        tail,
+        scrub,
+        export,
+    }
 }

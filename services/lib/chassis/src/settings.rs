@@ -6,11 +6,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use book::{Book, Child, Hint, REDACTED, Spot};
 pub use mistakes::{Mistake, Mistakes, Place};
 pub use print::{markdown, schema, show};
 use shape::Shape;
 use tree::Tree;
 
+mod book;
 mod environment;
 mod mistakes;
 mod print;
@@ -55,8 +57,35 @@ where
     T: DeserializeOwned + JsonSchema + Check,
 {
     let mut mistakes = Mistakes::default();
+    let tree = file.map_or_else(Tree::default, |file| Tree::read(file, &mut mistakes));
+    finish(tree, env, names, mistakes)
+}
+
+/// As [`load`], of a file called `name` that holds `text`.
+fn load_text<T>(
+    name: &str,
+    text: Option<&str>,
+    env: impl Iterator<Item = (String, String)>,
+    names: &Names<'_>,
+) -> Result<T, Mistakes>
+where
+    T: DeserializeOwned + JsonSchema + Check,
+{
+    let mut mistakes = Mistakes::default();
+    let tree = text.map_or_else(Tree::default, |text| Tree::parse(name, text, &mut mistakes));
+    finish(tree, env, names, mistakes)
+}
+
+fn finish<T>(
+    mut tree: Tree,
+    env: impl Iterator<Item = (String, String)>,
+    names: &Names<'_>,
+    mut mistakes: Mistakes,
+) -> Result<T, Mistakes>
+where
+    T: DeserializeOwned + JsonSchema + Check,
+{
     let shape = Shape::of::<T>();
-    let mut tree = file.map_or_else(Tree::default, |file| Tree::read(file, &mut mistakes));
     environment::overlay(&mut tree, &shape, env, names, &mut mistakes);
     mistakes.places = tree.places();
     let value = verify::verify(&tree, &shape, &mut mistakes);

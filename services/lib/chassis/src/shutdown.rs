@@ -1,6 +1,12 @@
 //! Hears when the process is told to stop.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -29,6 +35,35 @@ pub fn listen() -> std::io::Result<CancellationToken> {
         std::process::exit(TOLD_TWICE);
     });
     Ok(stop)
+}
+
+/// Has the process begin anew: it stops as at a signal, and whoever runs it starts the program again in its place.
+#[derive(Clone, Debug)]
+pub struct Again {
+    stop: CancellationToken,
+    wanted: Arc<AtomicBool>,
+}
+
+impl Again {
+    /// Begins anew by way of `stop`, the token of [`listen`].
+    pub fn new(stop: &CancellationToken) -> Self {
+        Self {
+            stop: stop.clone(),
+            wanted: Arc::default(),
+        }
+    }
+
+    /// Stops, to begin anew.
+    pub fn begin(&self) {
+        info!("told to begin anew");
+        self.wanted.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
+    /// Whether the stop is to be followed by a new beginning.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(unix)]

@@ -51,6 +51,19 @@ impl Shape {
         Self::from_schema(&schema_of::<T>())
     }
 
+    /// What stands under `key`; `None` where nothing may.
+    pub(super) fn under(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Table(fields) => {
+                let field = fields.iter().find(|field| field.name == key)?;
+                Some(&field.shape)
+            }
+            Self::Map(of) => Some(of),
+            Self::Any => Some(self),
+            _ => None,
+        }
+    }
+
     fn from_schema(schema: &Value) -> Self {
         if let Some(shape) = union(schema) {
             return shape;

@@ -50,8 +50,14 @@ impl Tree {
                 return Self::default();
             }
         };
-        let source = Source { name, text: &text };
-        let (table, errors) = DeTable::parse_recoverable(&text);
+        Self::parse(&name, &text, mistakes)
+    }
+
+    /// Reads TOML that stands in a file called `name`; what cannot be read becomes mistakes, the rest is kept.
+    pub(super) fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> Self {
+        let name = name.to_owned();
+        let source = Source { name, text };
+        let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let start = error.span().map_or(0, |span| span.start);
             let what = format!("this is not TOML ({})", error.message());
