@@ -159,6 +159,8 @@ pub const UNSURE: &str = "event.unsure.>";
 pub const LIVE_DEAD: &str = "live.event.dead.>";
 /// What may or may not have arrived, republished.
 pub const LIVE_UNSURE: &str = "live.event.unsure.>";
+/// What republished events begin with.
+pub const LIVE_EVENTS: &str = "live.event.>";
 /// All deltas.
 pub const LIVE_DELTAS: &str = "live.delta.>";
 /// Where a running turn is told to stop, at once, before its cancelling turn arrives.

@@ -51,8 +51,8 @@ mod runs;
 mod secret;
 mod services;
 mod sessions;
-mod tls;
 mod settings;
+mod tls;
 mod wake;
 
 /// The shared secret of every gateway here.

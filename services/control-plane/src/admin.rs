@@ -40,8 +40,6 @@ mod sessions;
 mod settled;
 mod unknown;
 
-pub(crate) use connections::known;
-
 /// Largest request: a text of 5 MB with room for the rest, so that a larger one is told what is allowed.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 

@@ -225,7 +225,8 @@ pub async fn serve_in(
     let canvas = canvas::begin(&ctx.bus, &mut config, tls.is_some()).await?;
     let (canvas, canvas_listener) = canvas.unzip();
     let canvas_tls = tls.as_ref().map(|tls| tls.acceptor.clone());
-    let mut gateway = gateway::Gateway::new(&ctx, config, host, records).map_err(anyhow::Error::msg)?;
+    let mut gateway =
+        gateway::Gateway::new(&ctx, config, host, records).map_err(anyhow::Error::msg)?;
     gateway.canvas = canvas;
     let gateway = Arc::new(gateway);
     let heard = live::Heard::begin(&gateway)

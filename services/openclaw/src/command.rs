@@ -11,8 +11,8 @@ use crate::remote::{Options, Remote};
 use crate::servers::child;
 use crate::services::Kind;
 use crate::{
-    Settings, anew, config, connections, dead, devices, doctor, gateway, pair, pairing, queues, send,
-    services, sessions, trace, unknown,
+    Settings, anew, config, connections, dead, devices, doctor, gateway, pair, pairing, queues,
+    send, services, sessions, trace, unknown,
 };
 
 /// The environment variable that names the settings file.

@@ -109,7 +109,7 @@ async fn an_address_that_others_can_reach_is_refused_without_token_or_tls() {
         };
         change(&mut config);
         let ctx = chassis::Context::new(bus, CancellationToken::new());
-        let refused = control_plane::run(ctx, config)
+        let refused = control_plane::run(ctx, config, control_plane::Host::default())
             .await
             .unwrap_err()
             .to_string();

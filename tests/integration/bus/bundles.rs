@@ -38,7 +38,7 @@ async fn record(bus: &Bus, n: usize) -> Result<(), bus::Error> {
 async fn records_that_share_a_write_are_read_one_by_one() {
     let nats = Nats::start();
     let bus = connect(&nats).await;
-    let mut live = bus.listen::<Event>("live.event.>").await.unwrap();
+    let mut live = bus.listen::<Event>(subject::LIVE_EVENTS).await.unwrap();
     try_join_all((0..MANY).map(|n| record(&bus, n)))
         .await
         .unwrap();

@@ -14,6 +14,7 @@ use crate::{
     follow::milliseconds,
     publish::{STALE, headers},
     pull::{Begin, Reader},
+    streams::MIB,
 };
 
 /// The buckets.
@@ -103,11 +104,11 @@ impl Bucket {
 
     /// What it may grow to, in bytes. The server sets that much aside, so it is no more than is needed.
     pub(crate) fn most_bytes(self) -> i64 {
-        const MIB: i64 = 1024 * 1024;
         match self {
-            Self::Jobs | Self::Runs => 64 * MIB,
+            // What every message writes.
+            Self::Intents | Self::Sends => 256 * MIB,
             Self::Heartbeats => 8 * MIB,
-            _ => 256 * MIB,
+            _ => 64 * MIB,
         }
     }
 }

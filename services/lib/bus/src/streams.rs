@@ -15,7 +15,8 @@ pub(crate) const QUEUES: [(&str, &str); 3] = [("IN", "in.>"), ("TURN", "turn.>")
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Far longer than any message lives, so that whoever handles it gives it up, and no stream drops it silently.
 const QUEUED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const MIB: i64 = 1 << 20;
+/// The server sets all of these aside when it starts, and refuses where three quarters of the free disk are less.
+pub(crate) const MIB: i64 = 1 << 20;
 /// A text of 5 MB with its envelope fits; the server's `max_payload` must be as large.
 const MAX_MESSAGE_BYTES: i32 = 7 << 20;
 /// How long a stream knows the ids it has stored, at about 200 bytes each: longer than a hand-over takes, after which
@@ -158,7 +159,7 @@ fn wishes(settings: &Settings) -> Vec<Config> {
         name: "EVENT".into(),
         subjects: vec!["event.>".into()],
         max_age: 30 * DAY,
-        max_bytes: 2048 * MIB,
+        max_bytes: 1024 * MIB,
         republish: Some(Republish {
             source: "event.>".into(),
             destination: "live.event.>".into(),

@@ -131,11 +131,11 @@ async fn write(
                 .collect();
             let message = format!("invalid config: {}", all.join("; "));
             Refusal::Told(Box::new(Error {
-            code: "INVALID_REQUEST",
-            message,
-            details: Some(json!({"issues": issues})),
-            ..Error::default()
-        }))
+                code: "INVALID_REQUEST",
+                message,
+                details: Some(json!({"issues": issues})),
+                ..Error::default()
+            }))
         })?;
     let changed = merge::changed(&said, &book.shown(Some(&revised)));
     let secrets = before.as_deref() != Some(revised.as_str());
