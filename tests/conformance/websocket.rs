@@ -41,6 +41,7 @@ mod identity;
 mod methods;
 mod nodes;
 mod offers;
+mod openai;
 mod ops;
 mod page;
 mod pairing;

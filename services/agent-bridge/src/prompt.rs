@@ -38,6 +38,18 @@ pub(crate) fn system(instructions: &str, turn: &Turn) -> String {
     }
 }
 
+/// What whoever asks says was said before.
+pub(crate) fn told_before(turn: &Turn) -> impl Iterator<Item = Message> + '_ {
+    let before = turn.wish.iter().flat_map(|wish| &wish.before);
+    before.map(|line| Message {
+        role: match line.role.as_str() {
+            "assistant" => Role::Assistant,
+            _ => Role::User,
+        },
+        content: line.text.clone(),
+    })
+}
+
 /// The lines that came before the turn `turn_id`, from what the ledger knows.
 ///
 /// The turn's own lines are left out, and so are messages that wait behind it: their answers are still to come.

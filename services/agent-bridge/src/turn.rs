@@ -166,6 +166,7 @@ impl Bridge {
     async fn question(&self, delivery: &Delivery<Turn>, model: String) -> Question {
         let turn = &delivery.message;
         let mut messages = self.histories.before(&self.bus, turn, delivery.epoch).await;
+        messages.extend(prompt::told_before(turn));
         messages.push(prompt::said(turn));
         let instructions = self
             .agents

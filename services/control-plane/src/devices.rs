@@ -8,7 +8,7 @@ use std::{
 
 use bus::{Bucket, Bus, Store};
 use chassis::clock::now_ms;
-use proto::v1::Device;
+use proto::v1::{Device, DeviceToken};
 
 use crate::refusal::Refusal;
 
@@ -80,6 +80,23 @@ impl Devices {
             Ok(Ok(None)) => None,
             Ok(Err(_)) | Err(_) => self.copied(id).and_then(known),
         }
+    }
+
+    /// The device whose token for operators `token` is, and what is kept of that.
+    pub(crate) async fn holder(&self, token: &str) -> Option<(Device, DeviceToken)> {
+        let kept = |device: &Device| {
+            let kept = record::token_of(device, "operator")?;
+            token::is(kept, token).then(|| kept.clone())
+        };
+        let id = {
+            let copy = self.copy();
+            let mut all = copy.values();
+            all.find(|device| kept(device).is_some())?.id.clone()
+        };
+        // The copy may lag behind: what counts is the record.
+        let device = self.find(&id).await?;
+        let kept = kept(&device)?;
+        Some((device, kept))
     }
 
     /// Every device that is known, newest first.

@@ -99,6 +99,11 @@ impl<K> Gate<K> {
 }
 
 impl<K: Eq + Hash> Place<K> {
+    /// Cancelled when the place was given to a newcomer; never once it was given back.
+    pub(crate) fn loss(&self) -> CancellationToken {
+        self.leave.clone()
+    }
+
     /// Done when the place was given to a newcomer.
     pub(crate) async fn lost(&self) {
         self.leave.cancelled().await;

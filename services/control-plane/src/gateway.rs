@@ -26,6 +26,7 @@ use crate::{
     host::Host,
     limiter::Limiter,
     nodes::Nodes,
+    openai::Places,
     peer::{Origin, Rules},
     runs::Runs,
     usual::Usual,
@@ -75,6 +76,8 @@ pub(crate) struct Gateway {
     pub(crate) awaited: Awaited,
     /// None where it is not served.
     pub(crate) canvas: Option<Canvas>,
+    /// Requests of the HTTP API that wait for their answers.
+    pub(crate) http_runs: Places,
     pub(crate) started: Instant,
     secret: RwLock<Arc<Secret>>,
     runs: Mutex<Runs>,
@@ -115,6 +118,7 @@ impl Gateway {
             watch: Watch::default(),
             awaited: Awaited::default(),
             canvas: None,
+            http_runs: Places::default(),
             started: Instant::now(),
             runs: Mutex::new(Runs::new()),
             config,

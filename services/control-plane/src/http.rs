@@ -11,17 +11,28 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
 
-use crate::{gateway::Gateway, listen, meter, page, peer};
+use crate::{gateway::Gateway, listen, meter, openai, page, peer};
 
-/// Answers a request; one that asks for a WebSocket gets it on any path.
+/// Answers a request; `proved` is called where it comes from somebody who may stay. One that asks for a WebSocket
+/// gets it on any path.
 pub(crate) async fn answer(
     gateway: &Arc<Gateway>,
     sockets: &TaskTracker,
     from: IpAddr,
+    proved: &(dyn Fn() + Sync),
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let mut response = match wants_websocket(request.headers()) {
         true => upgrade(gateway, sockets, from, &mut request),
+        false if openai::serves(request.uri().path()) => {
+            let asked = openai::Asked {
+                gateway,
+                tasks: sockets,
+                from,
+                proved,
+            };
+            asked.answer(request).await
+        }
         false => plain(gateway, &request),
     };
     for (name, value) in [

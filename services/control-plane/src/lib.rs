@@ -39,6 +39,7 @@ mod methods;
 mod news;
 mod nodes;
 mod once;
+mod openai;
 mod outbox;
 mod page;
 mod peer;

@@ -1,6 +1,10 @@
 //! The listener: every connection gets a place or is dropped, and none outlives the gateway.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -75,9 +79,16 @@ fn admit(
     let (gateway, sockets) = (gateway.clone(), tasks.clone());
     tasks.spawn(async move {
         let closing = gateway.closing.clone();
+        let lost = place.loss();
+        let place = Arc::new(Mutex::new(Some(place)));
         let service = service_fn(move |request| {
             let (gateway, sockets) = (gateway.clone(), sockets.clone());
-            async move { http::answer(&gateway, &sockets, from.ip(), request).await }
+            let place = place.clone();
+            async move {
+                // Who has proved who it is waits for its answer as long as that takes.
+                let proved = || drop(place.lock().unwrap_or_else(PoisonError::into_inner).take());
+                http::answer(&gateway, &sockets, from.ip(), &proved, request).await
+            }
         });
         let served = async {
             let Some(wire) = secure(stream, tls).await else {
@@ -93,7 +104,7 @@ fn admit(
         };
         tokio::select! {
             () = served => {}
-            () = place.lost() => {}
+            () = lost.cancelled() => {}
             () = closing.cancelled() => {}
         }
     });

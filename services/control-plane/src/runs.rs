@@ -152,6 +152,11 @@ impl Runs {
         self.watched.watch(turn_id, text)
     }
 
+    /// Whether somebody waits for the run of `turn_id`.
+    pub(crate) fn is_watched(&self, turn_id: &str) -> bool {
+        self.watched.is_watched(turn_id)
+    }
+
     /// A piece of an answer.
     pub(crate) fn delta(&mut self, delta: &Delta, now: Instant, now_ms: i64) -> Vec<Tale> {
         if self.ended.find(&delta.turn_id).is_some() {

@@ -11,8 +11,8 @@ use prost::Message as _;
 use proto::{
     id, priority, session, subject,
     v1::{
-        Address, ConversationKind, Event, Inbound, OutcomeReply, OutcomeRequest, Part, PartKind,
-        Said, Sender, Trust, Turn, Wish, inbound::Body,
+        Address, Before, ConversationKind, Event, Inbound, OutcomeReply, OutcomeRequest, Part,
+        PartKind, Said, Sender, Trust, Turn, Wish, inbound::Body,
     },
 };
 
@@ -52,6 +52,8 @@ pub(crate) struct Ask {
     pub(crate) deliver_to: Option<Address>,
     /// Told to the model after the agent's own instructions.
     pub(crate) system: String,
+    /// What was said before, for a session that has no past: user or assistant, and the text.
+    pub(crate) before: Vec<(&'static str, String)>,
     /// Over what the session prefers, for this once: `model`, `thinking`, each with what is wished for.
     pub(crate) preferences: Vec<(&'static str, String)>,
     /// How long the agent may take; `None` as the settings say.
@@ -78,14 +80,18 @@ impl Ask {
     /// What must be the same when it is asked again.
     fn content(&self) -> Content {
         let to = self.deliver_to.as_ref().map(Address::encode_to_vec);
-        once::content([
+        let to = to.unwrap_or_default();
+        let pieces = [
             self.agent.as_bytes(),
             self.session_key.as_bytes(),
             self.text.as_bytes(),
             self.reply_to.as_bytes(),
             self.system.as_bytes(),
-            &to.unwrap_or_default(),
-        ])
+            &to,
+        ];
+        let before = self.before.iter();
+        let before = before.flat_map(|(role, text)| [role.as_bytes(), text.as_bytes()]);
+        once::content(pieces.into_iter().chain(before))
     }
 
     fn inbound(&self, now_ms: i64) -> Inbound {
@@ -107,6 +113,14 @@ impl Ask {
         let wish = Wish {
             run_id: self.run_id.clone(),
             system: self.system.clone(),
+            before: self
+                .before
+                .iter()
+                .map(|(role, text)| Before {
+                    role: (*role).to_owned(),
+                    text: text.clone(),
+                })
+                .collect(),
             preferences: preferences
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),

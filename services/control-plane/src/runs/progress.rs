@@ -53,6 +53,12 @@ impl Watched {
         }
     }
 
+    pub(super) fn is_watched(&self, turn_id: &str) -> bool {
+        self.0
+            .get(turn_id)
+            .is_some_and(|watched| !watched.is_closed())
+    }
+
     /// Forgets those for whom nobody waits any more.
     pub(super) fn forget(&mut self) {
         self.0.retain(|_, watched| !watched.is_closed());
