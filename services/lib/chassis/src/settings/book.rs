@@ -24,6 +24,9 @@ mod write;
 pub use hide::REDACTED;
 pub use hints::{Child, Hint, Spot};
 
+/// Reads settings: the name of the file, what it says, the environment, and the names of the variables.
+type Load = fn(&str, Option<&str>, &[(String, String)], &Names<'_>) -> Result<Value, Mistakes>;
+
 /// The settings of a process: where they stand, what they may be, and changing them. Clones are the same book.
 #[derive(Clone)]
 pub struct Book(Arc<Inner>);
@@ -34,7 +37,7 @@ struct Inner {
     shape: Shape,
     env: Vec<(String, String)>,
     names: Names<'static>,
-    load: fn(&str, Option<&str>, &[(String, String)], &Names<'_>) -> Result<Value, Mistakes>,
+    load: Load,
 }
 
 impl Book {
