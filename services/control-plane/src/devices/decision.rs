@@ -139,13 +139,9 @@ impl Gateway {
             Ok((record::removed(&before, now_ms()), before))
         };
         let (_, before) = self.devices.change(id, forget).await?;
-        // What it was approved to do as a node goes with it.
+        // What it was approved to do as a node goes with it: the same key let in again begins anew.
         self.nodes.change(id, |_| Change::Gone).await?;
         tracing::info!(device.id = id, "forgot device `{id}`");
-        // What it might be asked for as a node goes with it: the same key let in again begins anew.
-        self.nodes
-            .change(id, |_| crate::nodes::Change::Gone)
-            .await?;
         Ok(before)
     }
 
