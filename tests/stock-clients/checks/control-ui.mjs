@@ -60,7 +60,7 @@ export async function controlUi({ check, home, recorder, folder, installed, clie
     );
     return found[0];
   };
-  const composer = page.locator("textarea").first();
+  const composer = page.getByPlaceholder(/^Message /);
   const say = async (message) => {
     await composer.fill(message);
     await composer.press("Enter");
@@ -70,7 +70,7 @@ export async function controlUi({ check, home, recorder, folder, installed, clie
     recorder.during = "open";
     await page.goto(`${site.url}/chat${isNew ? "#" : "?session=main&"}token=${token}`);
     await composer.waitFor();
-    await page.waitForFunction(() => !document.querySelector("textarea").disabled);
+    await eventually("a composer that can be written in", () => composer.isEditable());
     assert.ok(!page.url().includes(token), "the token leaves the address bar");
     return recorder.asked.map(([method]) => method).join(", ");
   });
