@@ -13,13 +13,15 @@ const PAUSE_MS = 250;
 /** The words that a message is answered with, the wait for the first and the pause before each other in milliseconds. */
 export function answer(message) {
   const slow = { waitMs: PAUSE_MS, pauseMs: PAUSE_MS };
-  if (message.includes("VERYSLOW")) return { words: numbers(VERY_SLOW_WORDS), ...slow };
-  if (message.includes("SLOW")) return { words: [...numbers(SLOW_WORDS), "END"], ...slow };
+  // The words are the asker's own, so that they are told from an earlier answer in the same session.
+  const [, very, name] = /\b(VERY)?SLOW (\w+)/.exec(message) ?? [];
+  if (very) return { words: numbered(name, VERY_SLOW_WORDS), ...slow };
+  if (name) return { words: [...numbered(name, SLOW_WORDS), `${name}END`], ...slow };
   const waitMs = message.includes("AT ONCE") ? 0 : PAUSE_MS;
   return { words: ["You", "said:", ...message.split(" ")], waitMs, pauseMs: 0 };
 }
 
-const numbers = (count) => Array.from({ length: count }, (_, index) => `word${index + 1}`);
+const numbered = (name, count) => Array.from({ length: count }, (_, index) => `${name}${index + 1}`);
 
 /** Starts it on a port of its own. It speaks the chat completions API, streaming and whole. */
 export async function startModel() {

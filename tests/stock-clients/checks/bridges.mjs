@@ -32,18 +32,18 @@ async function acp({ check, here, at, recorder, folder, atEnd }) {
     return sessionId;
   });
   await check("acp session/prompt", async () => {
-    const prompt = [{ type: "text", text: "SLOW hello from an editor" }];
+    const prompt = [{ type: "text", text: "SLOW coot" }];
     const { stopReason } = await editor.call("session/prompt", { sessionId, prompt });
     assert.equal(stopReason, "end_turn");
     const updates = editor.heard.filter(({ method }) => method === "session/update").map(({ params }) => params.update);
     const chunks = updates.filter(({ sessionUpdate }) => sessionUpdate === "agent_message_chunk");
     const text = chunks.map(({ content }) => content.text).join("");
-    assert.match(text, /word1 .*END$/);
+    assert.match(text, /^coot1 .*cootEND$/);
     assert.ok(chunks.length > 3, `${chunks.length} chunks`);
     return `${chunks.length} chunks, ${stopReason}`;
   });
   await check("acp session/cancel", async () => {
-    const prompt = [{ type: "text", text: "VERYSLOW hello from an editor" }];
+    const prompt = [{ type: "text", text: "VERYSLOW rail" }];
     const asked = editor.call("session/prompt", { sessionId, prompt });
     await recorder.sees("a delta", ({ event, payload }) => event === "chat" && payload.state === "delta");
     editor.notify("session/cancel", { sessionId });

@@ -82,13 +82,13 @@ export async function controlUi({ check, home, recorder, folder, installed, clie
     return seen;
   });
   await check("shows an answer while it is being written", async () => {
-    await say("SLOW please");
-    await shows(/word3\b/);
+    await say("SLOW auk");
+    await shows(/auk3\b/);
     const seen = await text();
     await page.screenshot({ path: path.join(shots, "streaming.png") });
-    assert.doesNotMatch(seen, /END/, "the answer is shown only once it is whole");
-    await shows(/END/);
-    return "word3 before the end";
+    assert.doesNotMatch(seen, /aukEND/, "the answer is shown only once it is whole");
+    await shows(/aukEND/);
+    return "the third word before the last";
   });
   await check("shows the same after a reload", async () => {
     await page.reload();
